@@ -1,0 +1,82 @@
+//! Knowledge bases, the documents in them, and chunks: what agents search.
+
+use kernel::{FileId, KnowledgeBaseId, OrgId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::execution::Failure;
+
+/// A set of documents that agents may search.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KnowledgeBase {
+    pub id: KnowledgeBaseId,
+    pub org: OrgId,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// The model whose vectors this knowledge base holds; vectors of two models never meet.
+    pub embedding_model: String,
+    /// Rises by one with every change; the ETag of the knowledge base.
+    pub version: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A file as part of a knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Document {
+    pub org: OrgId,
+    pub knowledge_base: KnowledgeBaseId,
+    pub file: FileId,
+    /// The name of the file.
+    pub name: String,
+    pub status: DocumentStatus,
+    /// The number of chunks that can be found.
+    pub chunks: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<Failure>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Rises by one with every change.
+    pub version: u64,
+}
+
+/// Where a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentStatus {
+    /// Its file is not processed, or its chunks are not all embedded yet.
+    Indexing,
+    /// All its chunks can be found.
+    Ready,
+    /// It cannot be searched; `failure` says why.
+    Failed,
+}
+
+/// The unit of retrieval: a piece of a document with the place it came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Chunk {
+    pub org: OrgId,
+    pub knowledge_base: KnowledgeBaseId,
+    pub file: FileId,
+    /// The name of the document.
+    pub document: String,
+    /// The chunk's number in its document, from 0.
+    pub ordinal: u32,
+    pub text: String,
+    /// The page, from 1, where the format has pages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub page: Option<u32>,
+    /// The headings above the place, outermost first, joined by ` › `.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub heading: Option<String>,
+}
+
+/// A chunk that answers a query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Passage {
+    #[serde(flatten)]
+    pub chunk: Chunk,
+    /// Cosine similarity of query and chunk, from -1 to 1.
+    pub score: f64,
+}

@@ -1,0 +1,304 @@
+//! Tools: what an agent may call, and the JSON Schema its arguments must satisfy.
+
+use std::collections::BTreeMap;
+
+use kernel::{OrgId, Timestamp, ToolId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// The most characters of arguments that are looked at.
+pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+/// The longest a tool call may take, in seconds.
+pub const MAX_TIMEOUT_SECONDS: u32 = 120;
+
+/// A registered tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Tool {
+    pub id: ToolId,
+    pub org: OrgId,
+    #[serde(flatten)]
+    pub spec: ToolSpec,
+    /// Rises by one with every change; the ETag of the tool.
+    pub version: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What a registered tool does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToolSpec {
+    /// The name the model calls it by; unique in the org: `^[a-z][a-z0-9_]{0,63}$`.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema (2020-12) of the arguments: an object.
+    #[schema(value_type = Object)]
+    pub parameters: Value,
+    /// Whether calling it twice with the same idempotency key does no harm.
+    #[serde(default)]
+    pub idempotent: bool,
+    pub action: ToolAction,
+}
+
+/// How a registered tool does it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ToolAction {
+    /// An HTTP request to a public address.
+    Http(HttpAction),
+}
+
+/// An HTTP request. GET and DELETE put arguments that the URL does not name into the query; the
+/// other methods send them as a JSON body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HttpAction {
+    pub method: HttpMethod,
+    /// The address; `{name}` stands for the argument of that name, percent-encoded. Scheme and
+    /// host are fixed: only path and query may hold arguments.
+    #[schema(example = "https://api.example.com/orders/{order_id}")]
+    pub url: String,
+    /// Fixed request headers. Not for secrets: they are shown to everyone who may see the tool.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Seconds until the call is given up.
+    #[serde(default = "default_timeout")]
+    #[schema(minimum = 1, maximum = 120, default = 20)]
+    pub timeout_seconds: u32,
+}
+
+const fn default_timeout() -> u32 {
+    20
+}
+
+/// The method of an HTTP tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl HttpMethod {
+    /// Whether arguments that the URL does not name travel in a JSON body.
+    #[must_use]
+    pub fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+}
+
+/// A tool that comes with the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Builtin {
+    SearchKnowledge,
+    ReadDocument,
+    Remember,
+    CreateTask,
+    AskHuman,
+}
+
+impl Builtin {
+    /// Every built-in tool.
+    pub const ALL: &'static [Self] = &[
+        Self::SearchKnowledge,
+        Self::ReadDocument,
+        Self::Remember,
+        Self::CreateTask,
+        Self::AskHuman,
+    ];
+
+    /// The name the model calls it by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SearchKnowledge => "search_knowledge",
+            Self::ReadDocument => "read_document",
+            Self::Remember => "remember",
+            Self::CreateTask => "create_task",
+            Self::AskHuman => "ask_human",
+        }
+    }
+
+    /// The tool of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|builtin| builtin.name() == name)
+    }
+
+    /// What it does, for the model.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::SearchKnowledge => {
+                "Search the agent's knowledge bases by meaning. Returns the best passages, each \
+                 with a citation, its document and page."
+            }
+            Self::ReadDocument => {
+                "Read a document of the agent's knowledge bases in order, from a chunk number on."
+            }
+            Self::Remember => "Keep a short statement for later executions of this agent.",
+            Self::CreateTask => "Create a task for a person or another agent.",
+            Self::AskHuman => {
+                "Ask a person a question. The question becomes a task; the answer arrives later."
+            }
+        }
+    }
+
+    /// JSON Schema of the arguments.
+    #[must_use]
+    pub fn parameters(self) -> Value {
+        match self {
+            Self::SearchKnowledge => json!({
+                "type": "object",
+                "properties": {
+                    "query": { "type": "string", "minLength": 1, "maxLength": 2000,
+                               "description": "What to look for, in plain words." },
+                    "limit": { "type": "integer", "minimum": 1, "maximum": 20, "default": 6 }
+                },
+                "required": ["query"],
+                "additionalProperties": false
+            }),
+            Self::ReadDocument => json!({
+                "type": "object",
+                "properties": {
+                    "file_id": { "type": "string", "description": "The document's file id." },
+                    "from_chunk": { "type": "integer", "minimum": 0, "default": 0 }
+                },
+                "required": ["file_id"],
+                "additionalProperties": false
+            }),
+            Self::Remember => json!({
+                "type": "object",
+                "properties": {
+                    "text": { "type": "string", "minLength": 1, "maxLength": 2000 },
+                    "kind": { "enum": ["fact", "term", "preference"], "default": "fact" }
+                },
+                "required": ["text"],
+                "additionalProperties": false
+            }),
+            Self::CreateTask => json!({
+                "type": "object",
+                "properties": {
+                    "title": { "type": "string", "minLength": 1, "maxLength": 200 },
+                    "description": { "type": "string", "maxLength": 10000 }
+                },
+                "required": ["title"],
+                "additionalProperties": false
+            }),
+            Self::AskHuman => json!({
+                "type": "object",
+                "properties": {
+                    "question": { "type": "string", "minLength": 1, "maxLength": 2000 }
+                },
+                "required": ["question"],
+                "additionalProperties": false
+            }),
+        }
+    }
+}
+
+/// A compiled JSON Schema for a tool's arguments.
+pub struct ArgumentSchema(jsonschema::Validator);
+
+impl std::fmt::Debug for ArgumentSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ArgumentSchema(…)")
+    }
+}
+
+/// Why a schema or the arguments of a call were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentError {
+    /// The schema itself is unusable.
+    #[error("the parameters are not a usable JSON Schema: {0}")]
+    Schema(String),
+    /// The arguments do not satisfy the schema.
+    #[error("{}", .0.join("; "))]
+    Arguments(Vec<String>),
+}
+
+impl ArgumentSchema {
+    /// Compiles a schema. It must describe an object and may refer to nothing outside itself.
+    ///
+    /// # Errors
+    /// [`ArgumentError::Schema`] says what is wrong with it.
+    pub fn compile(schema: &Value) -> Result<Self, ArgumentError> {
+        if schema.get("type").and_then(Value::as_str) != Some("object") {
+            return Err(ArgumentError::Schema("`type` must be `object`".to_owned()));
+        }
+        // Regular expressions of tenants run on an engine without backtracking.
+        jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            .with_pattern_options(jsonschema::PatternOptions::regex())
+            .build(schema)
+            .map(Self)
+            .map_err(|error| ArgumentError::Schema(error.to_string()))
+    }
+
+    /// Checks the arguments of one call.
+    ///
+    /// # Errors
+    /// [`ArgumentError::Arguments`] names each bad field by its JSON pointer.
+    pub fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
+        let problems: Vec<String> = self
+            .0
+            .iter_errors(arguments)
+            .take(10)
+            .map(|error| {
+                let pointer = error.instance_path().to_string();
+                let place = if pointer.is_empty() { "arguments" } else { pointer.as_str() };
+                format!("{place}: {error}")
+            })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(ArgumentError::Arguments(problems)) }
+    }
+}
+
+/// Whether `name` can be a tool's name.
+#[must_use]
+pub fn is_tool_name(name: &str) -> bool {
+    let mut letters = name.bytes();
+    letters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && name.len() <= 64
+        && letters.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builtin_schemas_compile_and_judge() {
+        for builtin in Builtin::ALL {
+            ArgumentSchema::compile(&builtin.parameters()).unwrap();
+            assert_eq!(Builtin::named(builtin.name()), Some(*builtin));
+            assert!(is_tool_name(builtin.name()));
+        }
+        let schema = ArgumentSchema::compile(&Builtin::SearchKnowledge.parameters()).unwrap();
+        assert_eq!(schema.check(&json!({ "query": "oil" })), Ok(()));
+        let error = schema.check(&json!({ "query": 3, "limit": 99 })).unwrap_err().to_string();
+        assert!(error.contains("/query") && error.contains("/limit"), "{error}");
+    }
+
+    #[test]
+    fn a_schema_must_be_whole_and_self_contained() {
+        for schema in [
+            json!({ "type": "string" }),
+            json!({ "type": "object", "properties": { "a": { "type": "no such type" } } }),
+            json!({ "type": "object", "$ref": "https://example.com/schema.json" }),
+            json!({ "type": "object", "properties": { "a": { "pattern": "(" } } }),
+        ] {
+            assert!(ArgumentSchema::compile(&schema).is_err(), "{schema}");
+        }
+    }
+
+    #[test]
+    fn tool_names_are_plain() {
+        for name in ["", "9lives", "Upper", "a-b", "a b", &"a".repeat(65)] {
+            assert!(!is_tool_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the crate from outside, with real keys made on the spot.
+
+mod api_keys;
+mod http_source;
+mod key_cache;
+mod support;
+mod tokens;

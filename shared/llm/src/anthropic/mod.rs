@@ -1,0 +1,93 @@
+//! Anthropic's Messages API.
+
+mod decode;
+mod request;
+
+use async_trait::async_trait;
+use reqwest::Url;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
+
+use crate::chat::ChatRequest;
+use crate::error::ModelError;
+use crate::http::{Http, Post, Timeouts, secret_header};
+use crate::model::{ChatModel, DeltaStream, ModelId};
+use crate::openai::under;
+use crate::sse::SseFramer;
+use crate::stream;
+
+pub(crate) const PROVIDER: &str = "anthropic";
+pub(crate) const DEFAULT_BASE_URL: &str = "https://api.anthropic.com";
+
+/// The version of the wire format that this module speaks.
+const VERSION: &str = "2023-06-01";
+
+/// A model of Anthropic.
+pub(crate) struct Anthropic {
+    id: ModelId,
+    http: Http,
+    url: Url,
+    keys: Vec<SecretString>,
+}
+
+impl Anthropic {
+    /// `base` ends where `/v1/messages` begins; a trailing `/v1` is taken as read.
+    pub fn new(
+        name: String,
+        base: &Url,
+        key: SecretString,
+        timeouts: Timeouts,
+    ) -> Result<Self, String> {
+        let versioned = base.path().trim_end_matches('/').ends_with("/v1");
+        let segments: &[&str] = match versioned {
+            true => &["messages"],
+            false => &["v1", "messages"],
+        };
+        Ok(Self {
+            id: ModelId::new(PROVIDER, name),
+            http: Http::new(PROVIDER, base, timeouts)?,
+            url: under(base, segments)?,
+            keys: vec![key],
+        })
+    }
+}
+
+#[async_trait]
+impl ChatModel for Anthropic {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    async fn stream(&self, request: ChatRequest) -> Result<DeltaStream, ModelError> {
+        let model = self.id.resolve(&request.model)?;
+        let body = request::body(&request, model, &self.id);
+
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(
+            HeaderName::from_static("anthropic-version"),
+            HeaderValue::from_static(VERSION),
+        );
+        for key in &self.keys {
+            headers.insert(HeaderName::from_static("x-api-key"), secret_header("", key)?);
+        }
+        let reply = self
+            .http
+            .post(Post {
+                url: self.url.clone(),
+                headers,
+                body: body.to_string().into_bytes(),
+                model,
+                secrets: &self.keys,
+            })
+            .await?
+            .expect_content_type("text/event-stream")?;
+        Ok(stream::decode(
+            reply.bytes,
+            SseFramer::default(),
+            decode::Messages::new(model.to_owned(), self.keys.clone()),
+            self.http.timeouts(),
+        ))
+    }
+}

@@ -1,0 +1,301 @@
+//! Amazon Bedrock's Converse API, for every model that Bedrock hosts.
+//!
+//! The SDK for Bedrock would be the largest dependency of a worker for one operation of it. What
+//! that operation needs, the request signer and the event-stream framing, the other AWS clients
+//! bring along, so it is spoken directly, over the same client as the other providers.
+
+mod decode;
+mod frames;
+mod request;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+
+use crate::chat::ChatRequest;
+use crate::error::ModelError;
+use crate::http::{Http, Post, Timeouts, secret_header};
+use crate::model::{ChatModel, DeltaStream, ModelId};
+use crate::openai::under;
+use crate::stream;
+
+pub(crate) const PROVIDER: &str = "bedrock";
+
+/// The service name that requests are signed for; the endpoint's name differs.
+const SERVICE: &str = "bedrock";
+
+/// Who calls Bedrock.
+#[derive(Clone)]
+pub enum BedrockCredentials {
+    /// AWS's default chain: environment, profile, or the role of the function.
+    DefaultChain,
+    /// A Bedrock API key.
+    ApiKey(SecretString),
+    /// Credentials from elsewhere.
+    Provider(SharedCredentialsProvider),
+}
+
+impl fmt::Debug for BedrockCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DefaultChain => "DefaultChain",
+            Self::ApiKey(_) => "ApiKey([REDACTED])",
+            Self::Provider(_) => "Provider(..)",
+        })
+    }
+}
+
+/// A model on Bedrock.
+pub(crate) struct Bedrock {
+    id: ModelId,
+    http: Http,
+    base: Url,
+    region: String,
+    credentials: BedrockCredentials,
+    /// The default chain, looked up at the first call: a cold start must not wait for it.
+    chain: OnceCell<SharedCredentialsProvider>,
+    secrets: Vec<SecretString>,
+}
+
+/// The public endpoint of a region.
+pub(crate) fn endpoint(region: &str) -> String {
+    let suffix = match region.starts_with("cn-") {
+        true => "amazonaws.com.cn",
+        false => "amazonaws.com",
+    };
+    format!("https://bedrock-runtime.{region}.{suffix}")
+}
+
+impl Bedrock {
+    pub fn new(
+        name: String,
+        base: &Url,
+        region: String,
+        credentials: BedrockCredentials,
+        timeouts: Timeouts,
+    ) -> Result<Self, String> {
+        let secrets = match &credentials {
+            BedrockCredentials::ApiKey(key) => vec![key.clone()],
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            id: ModelId::new(PROVIDER, name),
+            http: Http::new(PROVIDER, base, timeouts)?,
+            base: base.clone(),
+            region,
+            credentials,
+            chain: OnceCell::new(),
+            secrets,
+        })
+    }
+
+    async fn authorise(&self, url: &Url, body: &[u8]) -> Result<HeaderMap, ModelError> {
+        let provider = match &self.credentials {
+            BedrockCredentials::ApiKey(key) => {
+                let value = secret_header("Bearer ", key)?;
+                return Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]));
+            }
+            BedrockCredentials::Provider(provider) => provider,
+            BedrockCredentials::DefaultChain => {
+                self.chain.get_or_try_init(|| self.default_chain()).await?
+            }
+        };
+        let credentials = provider
+            .provide_credentials()
+            .await
+            .map_err(|error| {
+                tracing::warn!(error = %error, "AWS credentials for Bedrock could not be obtained");
+                unauthorised()
+            })?;
+        signature(&credentials, &self.region, url, body, SystemTime::now())
+    }
+
+    async fn default_chain(&self) -> Result<SharedCredentialsProvider, ModelError> {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(aws_config::Region::new(self.region.clone()))
+            .load()
+            .await;
+        config.credentials_provider().ok_or_else(unauthorised)
+    }
+}
+
+#[async_trait]
+impl ChatModel for Bedrock {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    async fn stream(&self, request: ChatRequest) -> Result<DeltaStream, ModelError> {
+        let model = self.id.resolve(&request.model)?;
+        let body = request::body(&request, &self.id).to_string().into_bytes();
+        let url = under(&self.base, &["model"])
+            .and_then(|url| under_encoded(&url, model))
+            .map_err(|message| ModelError::InvalidRequest { message })?;
+
+        let mut headers = self.authorise(&url, &body).await?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let reply = self
+            .http
+            .post(Post {
+                url,
+                headers,
+                body,
+                model,
+                secrets: &self.secrets,
+            })
+            .await?
+            .expect_content_type("application/vnd.amazon.eventstream")?;
+        Ok(stream::decode(
+            reply.bytes,
+            frames::EventFramer::default(),
+            decode::Converse::new(model.to_owned(), self.secrets.clone()),
+            self.http.timeouts(),
+        ))
+    }
+}
+
+/// The operation's URL. A model id may hold `:` and `/`, which the signer and the service both
+/// expect escaped, and which a URL library leaves alone.
+fn under_encoded(base: &Url, model: &str) -> Result<Url, String> {
+    let mut path = base.path().trim_end_matches('/').to_owned();
+    path.push('/');
+    for byte in model.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(char::from(byte));
+            }
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path.push_str("/converse-stream");
+    let mut url = base.clone();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The headers that prove who calls, by Signature Version 4.
+fn signature(
+    credentials: &Credentials,
+    region: &str,
+    url: &Url,
+    body: &[u8],
+    now: SystemTime,
+) -> Result<HeaderMap, ModelError> {
+    let fault = |what: String| {
+        tracing::warn!(error = %what, "a request to Bedrock could not be signed");
+        unauthorised()
+    };
+    let identity = credentials.clone().into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name(SERVICE)
+        .time(now)
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| fault(error.to_string()))?
+        .into();
+    let host = match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => return Err(fault("the endpoint has no host".to_owned())),
+    };
+    let signed_headers = [("host", host.as_str()), ("content-type", "application/json")];
+    let request = SignableRequest::new(
+        "POST",
+        url.as_str(),
+        signed_headers.into_iter(),
+        SignableBody::Bytes(body),
+    )
+    .map_err(|error| fault(error.to_string()))?;
+    let (instructions, _) = sign(request, &params)
+        .map_err(|error| fault(error.to_string()))?
+        .into_parts();
+
+    let mut headers = HeaderMap::new();
+    for (name, value) in instructions.headers() {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_str(value);
+        let (Ok(name), Ok(mut value)) = (name, value) else {
+            return Err(fault("the signature is not a header".to_owned()));
+        };
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn unauthorised() -> ModelError {
+    ModelError::Unauthorized {
+        provider: PROVIDER.to_owned(),
+    }
+}
+
+/// Credentials that never change, for tests and tools.
+impl From<Credentials> for BedrockCredentials {
+    fn from(credentials: Credentials) -> Self {
+        Self::Provider(SharedCredentialsProvider::new(Arc::new(credentials)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn model_ids_are_escaped_whole() {
+        let base = Url::parse("https://bedrock-runtime.eu-west-1.amazonaws.com").unwrap();
+        let base = under(&base, &["model"]).unwrap();
+        assert_eq!(
+            under_encoded(&base, "eu.amazon.nova-pro-v1:0").unwrap().as_str(),
+            "https://bedrock-runtime.eu-west-1.amazonaws.com/model/eu.amazon.nova-pro-v1%3A0/converse-stream"
+        );
+        assert_eq!(
+            under_encoded(&base, "arn:aws:bedrock:eu-west-1:1:inference-profile/a/../b").unwrap().path(),
+            "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Fa%2F..%2Fb/converse-stream"
+        );
+    }
+
+    #[test]
+    fn a_signature_names_key_scope_and_session_and_changes_with_the_body() {
+        let credentials = Credentials::new(
+            "AKIDEXAMPLE",
+            "secret-canary",
+            Some("session".to_owned()),
+            None,
+            "test",
+        );
+        let url = Url::parse("http://127.0.0.1:4566/model/m%3A0/converse-stream").unwrap();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_359_200);
+        let sign = |body: &[u8]| signature(&credentials, "eu-west-1", &url, body, at).unwrap();
+        let headers = sign(b"{}");
+        let authorisation = headers["authorization"].to_str().unwrap();
+        assert!(
+            authorisation.starts_with(
+                "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260301/eu-west-1/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature="
+            ),
+            "{authorisation}"
+        );
+        assert_eq!(headers["x-amz-security-token"], "session");
+        assert_ne!(headers["authorization"], sign(b"{} ")["authorization"]);
+        assert!(!format!("{headers:?}").contains("canary"));
+    }
+
+    #[test]
+    fn credentials_do_not_print() {
+        let credentials = BedrockCredentials::ApiKey(SecretString::from("canary"));
+        assert!(!format!("{credentials:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,480 @@
+//! What is said to a model and what it says back, in one shape for every provider.
+//!
+//! All of these are stored in the trace of an execution, so their JSON is a contract:
+//! enums are tagged, absent fields are left out, and unknown fields are ignored on reading.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::ModelId;
+
+/// One call to a model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChatRequest {
+    /// The model's name, bare (`gpt-5.4-mini`) or with its provider (`openai::gpt-5.4-mini`).
+    /// Empty means the one that the server is configured with.
+    #[serde(default)]
+    pub model: String,
+    /// The standing instructions, kept apart from the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// The conversation, oldest first.
+    pub messages: Vec<Message>,
+    /// The tools that the model may call in this turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolSpec>,
+    /// The most tokens that the reply may take, reasoning included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+    /// Sampling temperature; the provider's own default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Asks for a reply that is one JSON document of this shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<JsonSchema>,
+}
+
+/// One entry of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum Message {
+    /// What the person or the calling program said.
+    User {
+        /// Plain text.
+        text: String,
+    },
+    /// What the model said, with the tools that it asked for.
+    Assistant {
+        /// Plain text; empty when the model only called tools.
+        text: String,
+        /// The calls of this turn, in the order in which the model made them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<ToolCall>,
+        /// What the provider wants to see again, word for word.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        opaque: Vec<OpaquePart>,
+    },
+    /// What a tool answered to one call.
+    ToolResult {
+        /// The [`ToolCall::id`] that this answers.
+        call_id: String,
+        /// The tool's name.
+        name: String,
+        /// The answer, as text; most tools answer with a JSON document.
+        content: String,
+        /// Whether the tool failed, so that the model does not take the text for an answer.
+        #[serde(default)]
+        is_error: bool,
+    },
+}
+
+impl Message {
+    /// A user's message.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User { text: text.into() }
+    }
+
+    /// A model's message without tool calls.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self::Assistant {
+            text: text.into(),
+            tool_calls: Vec::new(),
+            opaque: Vec::new(),
+        }
+    }
+
+    /// The successful result of `call`.
+    pub fn tool_result(call: &ToolCall, content: impl Into<String>) -> Self {
+        Self::ToolResult {
+            call_id: call.id.clone(),
+            name: call.name.clone(),
+            content: content.into(),
+            is_error: false,
+        }
+    }
+
+    /// The failed result of `call`, with the reason in words.
+    pub fn tool_error(call: &ToolCall, reason: impl Into<String>) -> Self {
+        Self::ToolResult {
+            call_id: call.id.clone(),
+            name: call.name.clone(),
+            content: reason.into(),
+            is_error: true,
+        }
+    }
+}
+
+/// A part of a reply that only its provider understands and that must come back unchanged in
+/// the next turn: signed or encrypted reasoning. It is never shown to a person and never sent
+/// to another provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpaquePart {
+    /// The provider that made it, as in [`ModelId::provider`].
+    pub provider: String,
+    /// The part, in the provider's own format.
+    pub data: Value,
+}
+
+/// A tool that a model may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    /// Letters, digits, `_` and `-`, at most 64 characters: what every provider accepts.
+    pub name: String,
+    /// What it does and when to use it, for the model.
+    pub description: String,
+    /// JSON Schema of the arguments: an object.
+    pub parameters: Value,
+}
+
+/// The wish of a model to call a tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Ties the result to the call; unique within its conversation.
+    pub id: String,
+    /// The tool's name, as the model wrote it: it may name a tool that does not exist.
+    pub name: String,
+    /// The arguments, as the model wrote them: not yet checked against the tool's schema.
+    pub arguments: Arguments,
+}
+
+/// The arguments of a tool call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arguments {
+    /// A JSON object.
+    Json(Map<String, Value>),
+    /// Something else, kept as it came: broken JSON, or JSON that is not an object.
+    Malformed(String),
+}
+
+impl Arguments {
+    /// Reads what a model sent. Nothing at all counts as no arguments.
+    pub fn parse(raw: &str) -> Self {
+        if raw.trim().is_empty() {
+            return Self::Json(Map::new());
+        }
+        match serde_json::from_str::<Value>(raw) {
+            Ok(Value::Object(map)) => Self::Json(map),
+            _ => Self::Malformed(raw.to_owned()),
+        }
+    }
+
+    /// The arguments as a JSON object, if that is what they are.
+    pub fn as_json(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Json(map) => Some(map),
+            Self::Malformed(_) => None,
+        }
+    }
+
+    /// The object to send back to a provider as history. Providers refuse a history whose
+    /// arguments are not an object, so malformed ones travel as text inside one.
+    pub(crate) fn to_history(&self) -> Value {
+        match self {
+            Self::Json(map) => Value::Object(map.clone()),
+            Self::Malformed(raw) => serde_json::json!({ "malformed_arguments": raw }),
+        }
+    }
+}
+
+impl From<Map<String, Value>> for Arguments {
+    fn from(map: Map<String, Value>) -> Self {
+        Self::Json(map)
+    }
+}
+
+/// A JSON Schema that a whole reply has to follow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JsonSchema {
+    /// A short name; some providers require one.
+    pub name: String,
+    /// The schema: an object at the top.
+    pub schema: Value,
+    /// Whether the provider must enforce it. Enforcing providers demand that every object lists
+    /// all its properties as required and forbids others; leave it off for looser schemas.
+    #[serde(default)]
+    pub strict: bool,
+}
+
+/// One piece of a reply as it streams.
+///
+/// A stream ends with exactly one [`Delta::Finished`] or with an error, whichever comes first;
+/// [`Delta::Usage`] precedes `Finished` when the provider reports it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Delta {
+    /// More text; never empty.
+    TextDelta {
+        /// The text to append.
+        text: String,
+    },
+    /// A tool call begins. Several may be open at once.
+    ToolCallStart {
+        /// Position of the call in this reply, from 0.
+        index: u32,
+        /// The call's id.
+        id: String,
+        /// The tool's name.
+        name: String,
+    },
+    /// More of the arguments of an open call; never empty.
+    ToolCallArguments {
+        /// The call that this belongs to.
+        index: u32,
+        /// The JSON text to append.
+        fragment: String,
+    },
+    /// A whole part to keep and send back. See [`OpaquePart`].
+    Opaque {
+        /// The part.
+        part: OpaquePart,
+    },
+    /// What the call used, as the provider counts; a later one replaces an earlier one.
+    Usage {
+        /// Token counts.
+        usage: Usage,
+    },
+    /// The reply is complete.
+    Finished {
+        /// Why it ended.
+        stop_reason: StopReason,
+    },
+}
+
+/// Tokens that one call used.
+///
+/// The parts are contained in the sums: `cached_input_tokens + cache_write_tokens` never exceeds
+/// `input_tokens`, and `reasoning_tokens` never exceeds `output_tokens`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Everything that was read: fresh, cached and written to the cache.
+    pub input_tokens: u64,
+    /// The part of the input that came out of the provider's cache.
+    pub cached_input_tokens: u64,
+    /// The part of the input that the provider stored in its cache, where it charges for that.
+    pub cache_write_tokens: u64,
+    /// Everything that was written, reasoning included.
+    pub output_tokens: u64,
+    /// The part of the output that was reasoning.
+    pub reasoning_tokens: u64,
+}
+
+impl Usage {
+    /// Input and output together.
+    pub fn total(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// The sum of two calls.
+    #[must_use]
+    pub fn plus(&self, other: &Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            cached_input_tokens: self
+                .cached_input_tokens
+                .saturating_add(other.cached_input_tokens),
+            cache_write_tokens: self
+                .cache_write_tokens
+                .saturating_add(other.cache_write_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
+        }
+    }
+
+    /// Holds the documented containment whatever a provider claims, so that no price can turn
+    /// negative when parts are subtracted from sums.
+    pub(crate) fn normalised(mut self) -> Usage {
+        self.cached_input_tokens = self.cached_input_tokens.min(self.input_tokens);
+        self.cache_write_tokens = self
+            .cache_write_tokens
+            .min(self.input_tokens - self.cached_input_tokens);
+        self.reasoning_tokens = self.reasoning_tokens.min(self.output_tokens);
+        self
+    }
+}
+
+/// Why a reply ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The model said all it had to say.
+    EndTurn,
+    /// The model waits for the results of its tool calls.
+    ToolCalls,
+    /// The reply was cut at the token limit; the last tool call may be malformed.
+    MaxTokens,
+    /// The model declined to answer.
+    Refusal,
+    /// A filter of the provider stopped the reply.
+    ContentFilter,
+}
+
+/// A whole reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatResponse {
+    /// The text; empty when the model only called tools.
+    pub text: String,
+    /// The tool calls, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// What has to go back to the provider in the next turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opaque: Vec<OpaquePart>,
+    /// What the call used; absent when the provider did not say, which is not the same as zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Why the reply ended.
+    pub stop_reason: StopReason,
+}
+
+impl ChatResponse {
+    /// The reply as the next entry of the conversation.
+    pub fn into_message(self) -> Message {
+        Message::Assistant {
+            text: self.text,
+            tool_calls: self.tool_calls,
+            opaque: self.opaque,
+        }
+    }
+}
+
+impl ChatRequest {
+    /// The tools to declare to a provider that refuses a history with calls of undeclared tools:
+    /// those offered, and when none is offered, those that the history mentions.
+    pub(crate) fn declared_tools(&self) -> Vec<ToolSpec> {
+        if !self.tools.is_empty() {
+            return self.tools.clone();
+        }
+        let mut seen: Vec<ToolSpec> = Vec::new();
+        for message in &self.messages {
+            let Message::Assistant { tool_calls, .. } = message else {
+                continue;
+            };
+            for call in tool_calls {
+                if !seen.iter().any(|tool| tool.name == call.name) {
+                    seen.push(ToolSpec {
+                        name: call.name.clone(),
+                        description: "Was used earlier and must not be called again.".to_owned(),
+                        parameters: serde_json::json!({ "type": "object" }),
+                    });
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// The opaque parts that belong to `id`'s provider.
+pub(crate) fn opaque_of<'a>(
+    parts: &'a [OpaquePart],
+    id: &'a ModelId,
+) -> impl Iterator<Item = &'a Value> {
+    parts
+        .iter()
+        .filter(|part| part.provider == id.provider)
+        .map(|part| &part.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_stored_json_of_a_conversation_is_stable() {
+        let call = ToolCall {
+            id: "call_1".into(),
+            name: "search_knowledge".into(),
+            arguments: Arguments::parse(r#"{"query":"oil"}"#),
+        };
+        let broken = ToolCall {
+            id: "call_2".into(),
+            name: "remember".into(),
+            arguments: Arguments::parse(r#"{"content": "#),
+        };
+        let request = ChatRequest {
+            model: "openai::gpt-5.4-mini".into(),
+            messages: vec![
+                Message::user("When?"),
+                Message::Assistant {
+                    text: String::new(),
+                    tool_calls: vec![call.clone(), broken.clone()],
+                    opaque: Vec::new(),
+                },
+                Message::tool_result(&call, "{}"),
+                Message::tool_error(&broken, "no"),
+            ],
+            ..ChatRequest::default()
+        };
+        let stored = json!({
+            "model": "openai::gpt-5.4-mini",
+            "messages": [
+                {"role": "user", "text": "When?"},
+                {"role": "assistant", "text": "", "tool_calls": [
+                    {"id": "call_1", "name": "search_knowledge", "arguments": {"json": {"query": "oil"}}},
+                    {"id": "call_2", "name": "remember", "arguments": {"malformed": "{\"content\": "}},
+                ]},
+                {"role": "tool_result", "call_id": "call_1", "name": "search_knowledge", "content": "{}", "is_error": false},
+                {"role": "tool_result", "call_id": "call_2", "name": "remember", "content": "no", "is_error": true},
+            ],
+        });
+        assert_eq!(serde_json::to_value(&request).unwrap(), stored);
+        assert_eq!(
+            serde_json::from_value::<ChatRequest>(stored).unwrap(),
+            request
+        );
+    }
+
+    #[test]
+    fn the_stored_json_of_deltas_is_stable() {
+        let deltas = vec![
+            Delta::TextDelta { text: "a".into() },
+            Delta::ToolCallStart {
+                index: 0,
+                id: "c".into(),
+                name: "t".into(),
+            },
+            Delta::ToolCallArguments {
+                index: 0,
+                fragment: "{}".into(),
+            },
+            Delta::Finished {
+                stop_reason: StopReason::ToolCalls,
+            },
+        ];
+        assert_eq!(
+            serde_json::to_value(&deltas).unwrap(),
+            json!([
+                {"type": "text_delta", "text": "a"},
+                {"type": "tool_call_start", "index": 0, "id": "c", "name": "t"},
+                {"type": "tool_call_arguments", "index": 0, "fragment": "{}"},
+                {"type": "finished", "stop_reason": "tool_calls"},
+            ])
+        );
+    }
+
+    #[test]
+    fn arguments_that_are_not_an_object_are_malformed() {
+        assert_eq!(Arguments::parse("  "), Arguments::Json(Map::new()));
+        for raw in ["[1]", "\"x\"", "{", "null", "{\"a\":1} trailing"] {
+            assert_eq!(Arguments::parse(raw), Arguments::Malformed(raw.into()));
+        }
+        let deep = format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
+        assert!(matches!(Arguments::parse(&deep), Arguments::Malformed(_)));
+    }
+
+    #[test]
+    fn usage_never_has_parts_larger_than_their_sum() {
+        let usage = Usage {
+            input_tokens: 10,
+            cached_input_tokens: 8,
+            cache_write_tokens: 9,
+            output_tokens: 1,
+            reasoning_tokens: 5,
+        }
+        .normalised();
+        assert_eq!(usage.cache_write_tokens, 2);
+        assert_eq!(usage.reasoning_tokens, 1);
+    }
+}

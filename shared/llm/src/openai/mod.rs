@@ -1,0 +1,92 @@
+//! Servers that speak OpenAI's chat completions: OpenAI itself, and every gateway, inference
+//! server and cloud that offers the same protocol under another base URL.
+
+mod decode;
+mod request;
+
+use async_trait::async_trait;
+use reqwest::Url;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::SecretString;
+
+use crate::chat::ChatRequest;
+use crate::error::ModelError;
+use crate::http::{Http, Post, Timeouts, secret_header};
+use crate::model::{ChatModel, DeltaStream, ModelId};
+use crate::sse::SseFramer;
+use crate::stream;
+
+pub(crate) const PROVIDER: &str = "openai";
+pub(crate) const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// A model behind OpenAI's protocol.
+pub(crate) struct OpenAi {
+    id: ModelId,
+    http: Http,
+    url: Url,
+    keys: Vec<SecretString>,
+}
+
+impl OpenAi {
+    /// `base` ends where `/chat/completions` begins.
+    pub fn new(
+        name: String,
+        base: &Url,
+        key: Option<SecretString>,
+        timeouts: Timeouts,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            id: ModelId::new(PROVIDER, name),
+            http: Http::new(PROVIDER, base, timeouts)?,
+            url: under(base, &["chat", "completions"])?,
+            keys: key.into_iter().collect(),
+        })
+    }
+}
+
+/// A URL with more path segments, its query kept: some gateways carry an API version there.
+pub(crate) fn under(base: &Url, segments: &[&str]) -> Result<Url, String> {
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| format!("`{base}` cannot be a base URL"))?
+        .pop_if_empty()
+        .extend(segments);
+    Ok(url)
+}
+
+#[async_trait]
+impl ChatModel for OpenAi {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    async fn stream(&self, request: ChatRequest) -> Result<DeltaStream, ModelError> {
+        let model = self.id.resolve(&request.model)?;
+        let official = self.url.host_str() == Some("api.openai.com");
+        let body = request::body(&request, model, official);
+
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        for key in &self.keys {
+            headers.insert(AUTHORIZATION, secret_header("Bearer ", key)?);
+        }
+        let reply = self
+            .http
+            .post(Post {
+                url: self.url.clone(),
+                headers,
+                body: body.to_string().into_bytes(),
+                model,
+                secrets: &self.keys,
+            })
+            .await?
+            .expect_content_type("text/event-stream")?;
+        Ok(stream::decode(
+            reply.bytes,
+            SseFramer::default(),
+            decode::Completions::new(model.to_owned(), self.keys.clone()),
+            self.http.timeouts(),
+        ))
+    }
+}

@@ -1,0 +1,172 @@
+//! From bytes to deltas: the part that every provider shares.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+
+use crate::chat::Delta;
+use crate::error::ModelError;
+use crate::http::Timeouts;
+use crate::model::DeltaStream;
+
+/// A frame larger than this is an attack or an accident.
+pub(crate) const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
+
+/// The same for a whole reply.
+const MAX_REPLY_BYTES: usize = 32 * 1024 * 1024;
+
+/// The most tool calls in one reply.
+pub(crate) const MAX_TOOL_CALLS: usize = 128;
+
+/// Cuts a stream of bytes into a protocol's frames.
+pub(crate) trait Framer: Send + 'static {
+    type Frame;
+
+    /// Takes in bytes as they came.
+    fn push(&mut self, bytes: &[u8]);
+
+    /// The next whole frame.
+    fn next(&mut self) -> Result<Option<Self::Frame>, ModelError>;
+
+    /// What is left when the stream has ended, if it may still be a frame.
+    fn rest(&mut self) -> Option<Self::Frame>;
+}
+
+/// Understands a protocol's frames.
+pub(crate) trait Decoder: Send + 'static {
+    type Frame;
+
+    /// Appends what a frame says. [`Delta::Finished`] ends the reply.
+    fn frame(
+        &mut self,
+        frame: Self::Frame,
+        deltas: &mut VecDeque<Delta>,
+    ) -> Result<(), ModelError>;
+
+    /// Called when the connection ended before [`Delta::Finished`]: appends it if the reply was
+    /// complete all the same, and otherwise leaves it out.
+    fn end(&mut self, deltas: &mut VecDeque<Delta>);
+}
+
+/// Decodes a reply.
+pub(crate) fn decode<F, D>(
+    bytes: BoxStream<'static, Result<Bytes, ModelError>>,
+    framer: F,
+    decoder: D,
+    timeouts: Timeouts,
+) -> DeltaStream
+where
+    F: Framer,
+    D: Decoder<Frame = F::Frame>,
+{
+    let driver = Driver {
+        bytes,
+        framer,
+        decoder,
+        timeouts,
+        queue: VecDeque::new(),
+        received_bytes: 0,
+        handed_on: false,
+        input_over: false,
+        over: false,
+    };
+    stream::unfold(driver, |mut driver| async move {
+        let item = driver.next().await?;
+        Some((item, driver))
+    })
+    .boxed()
+}
+
+struct Driver<F, D> {
+    bytes: BoxStream<'static, Result<Bytes, ModelError>>,
+    framer: F,
+    decoder: D,
+    timeouts: Timeouts,
+    queue: VecDeque<Delta>,
+    received_bytes: usize,
+    /// Whether the caller has a part of the reply itself. A report of usage is not one: nobody
+    /// acts on it, so a second try contradicts nothing.
+    handed_on: bool,
+    input_over: bool,
+    over: bool,
+}
+
+impl<F, D> Driver<F, D>
+where
+    F: Framer,
+    D: Decoder<Frame = F::Frame>,
+{
+    async fn next(&mut self) -> Option<Result<Delta, ModelError>> {
+        loop {
+            if self.over {
+                return None;
+            }
+            if let Some(delta) = self.queue.pop_front() {
+                self.over = matches!(delta, Delta::Finished { .. });
+                self.handed_on |= !matches!(delta, Delta::Usage { .. });
+                return Some(Ok(delta));
+            }
+            if let Err(error) = self.advance().await {
+                self.over = true;
+                return Some(Err(match self.handed_on {
+                    true => error.after_output(),
+                    false => error,
+                }));
+            }
+        }
+    }
+
+    /// Decodes one frame, or reads more bytes when no frame is complete.
+    async fn advance(&mut self) -> Result<(), ModelError> {
+        if let Some(frame) = self.framer.next()? {
+            return self.decoder.frame(frame, &mut self.queue);
+        }
+        if self.input_over {
+            return Err(ModelError::ConnectionLost {
+                received_any: false,
+            });
+        }
+        match self.read().await? {
+            Some(bytes) => {
+                self.received_bytes += bytes.len();
+                if self.received_bytes > MAX_REPLY_BYTES {
+                    return Err(ModelError::malformed("it is larger than 32 MiB"));
+                }
+                self.framer.push(&bytes);
+            }
+            None => self.end_of_input(),
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, ModelError> {
+        let after: Duration = match self.received_bytes {
+            0 => self.timeouts.first_byte,
+            _ => self.timeouts.idle,
+        };
+        match tokio::time::timeout(after, self.bytes.next()).await {
+            Ok(item) => item.transpose(),
+            Err(_) => Err(ModelError::Timeout {
+                after,
+                received_any: false,
+            }),
+        }
+    }
+
+    /// A clean end of the connection is not an end of the reply: proxies cut streams politely.
+    fn end_of_input(&mut self) {
+        self.input_over = true;
+        if let Some(frame) = self.framer.rest() {
+            // A cut-off frame cannot be decoded. That is the cut showing, not a second fault.
+            if self.decoder.frame(frame, &mut self.queue).is_err() {
+                return;
+            }
+        }
+        if !matches!(self.queue.back(), Some(Delta::Finished { .. })) {
+            self.decoder.end(&mut self.queue);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the client from outside, over sockets on loopback. They need no network.
+
+mod address_tricks;
+mod exchange;
+mod rebinding;
+mod support;

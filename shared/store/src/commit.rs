@@ -1,0 +1,453 @@
+//! One transaction says what happened: state, events and jobs are written together or not at all.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
+};
+use domain::event::Event;
+use work::{Doorbell, Fence, Job, NewJob};
+
+use crate::keys::{self, Key};
+use crate::record::{Item, Record, ShapeError, to_item};
+use crate::{Store, Tenant};
+
+/// The most items one transaction may touch.
+pub const MAX_ITEMS: usize = 100;
+/// The most bytes one transaction may write.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The most bytes one item may have.
+pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+
+const CONFLICT_RETRIES: u32 = 6;
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Something that was to be created is there already.
+    #[error("this {noun} exists already")]
+    Exists { noun: &'static str },
+    /// Something was changed or deleted by someone else since it was read.
+    #[error("this {noun} was changed meanwhile")]
+    Changed { noun: &'static str },
+    /// The attempt that writes no longer holds its job.
+    #[error("the job was taken over by another worker")]
+    FenceLost,
+    /// The transaction is above what DynamoDB takes.
+    #[error("a change of {items} items and {bytes} bytes is too large for one transaction")]
+    TooLarge { items: usize, bytes: usize },
+    /// One item is above what DynamoDB takes.
+    #[error("a {noun} of {bytes} bytes is too large to be stored")]
+    ItemTooLarge { noun: &'static str, bytes: usize },
+    /// An entity could not become an item.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// DynamoDB did not take the transaction. Whether it was applied is unknown if the reply was
+    /// lost; the SDK repeats such a request under one token, so that it is applied once.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<SdkError<TransactWriteItemsError>>),
+}
+
+/// What refusal of one item means.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    Exists(&'static str),
+    Changed(&'static str),
+    FenceLost,
+    /// The item has no condition.
+    Never,
+}
+
+impl Refusal {
+    fn error(self) -> Option<CommitError> {
+        match self {
+            Self::Exists(noun) => Some(CommitError::Exists { noun }),
+            Self::Changed(noun) => Some(CommitError::Changed { noun }),
+            Self::FenceLost => Some(CommitError::FenceLost),
+            Self::Never => None,
+        }
+    }
+}
+
+/// A change in the making. Build it up, then hand it to [`Store::commit`].
+#[derive(Debug)]
+#[must_use = "a change does nothing until it is committed"]
+pub struct Commit {
+    tenant: Tenant,
+    items: Vec<(Op, Refusal)>,
+    jobs: Vec<NewJob>,
+    doorbells: Vec<Doorbell>,
+    bytes: usize,
+    error: Option<CommitError>,
+}
+
+#[derive(Debug)]
+enum Op {
+    Put { key: Key, item: Item, condition: Option<Condition> },
+    Delete { key: Key, condition: Option<Condition> },
+    Check { key: Key, condition: Condition },
+    Add { key: Key, attribute: &'static str, amount: i64, set: Vec<(&'static str, AttributeValue)> },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Condition {
+    Absent,
+    Present,
+    Version(u64),
+    Holds(Fence),
+}
+
+impl Commit {
+    /// An empty change in the org of `tenant`.
+    pub fn new(tenant: Tenant) -> Self {
+        Self {
+            tenant,
+            items: Vec::new(),
+            jobs: Vec::new(),
+            doorbells: Vec::new(),
+            bytes: 0,
+            error: None,
+        }
+    }
+
+    /// The org in which the change happens.
+    #[must_use]
+    pub fn tenant(&self) -> Tenant {
+        self.tenant
+    }
+
+    /// Writes a new entity; refused as [`CommitError::Exists`] if it is there already.
+    pub fn create<R: Record>(self, record: &R) -> Self {
+        self.put_with(record, Some(Condition::Absent), Refusal::Exists(R::NOUN))
+    }
+
+    /// Writes an entity over the one with version `expected`; refused as
+    /// [`CommitError::Changed`] if that is no longer the version, or the entity is gone.
+    pub fn replace<R: Record>(self, record: &R, expected: u64) -> Self {
+        self.put_with(record, Some(Condition::Version(expected)), Refusal::Changed(R::NOUN))
+    }
+
+    /// Writes an entity whatever was there.
+    pub fn put<R: Record>(self, record: &R) -> Self {
+        self.put_with(record, None, Refusal::Never)
+    }
+
+    /// Deletes an entity if its version is `expected`.
+    pub fn delete<R: Record>(mut self, record: &R, expected: u64) -> Self {
+        let op = Op::Delete { key: record.key(), condition: Some(Condition::Version(expected)) };
+        self.items.push((op, Refusal::Changed(R::NOUN)));
+        self
+    }
+
+    /// Deletes an entity that has no version, if it is there.
+    pub fn delete_existing<R: Record>(mut self, record: &R) -> Self {
+        let op = Op::Delete { key: record.key(), condition: Some(Condition::Present) };
+        self.items.push((op, Refusal::Changed(R::NOUN)));
+        self
+    }
+
+    /// Refuses the whole change unless the entity is there with version `expected`.
+    pub fn unless_changed<R: Record>(mut self, record: &R, expected: u64) -> Self {
+        let op = Op::Check { key: record.key(), condition: Condition::Version(expected) };
+        self.items.push((op, Refusal::Changed(R::NOUN)));
+        self
+    }
+
+    /// Refuses the whole change unless this attempt still holds its job.
+    pub fn fenced_by(mut self, fence: Fence) -> Self {
+        let op = Op::Check {
+            key: keys::job(fence.org, fence.job),
+            condition: Condition::Holds(fence),
+        };
+        self.items.push((op, Refusal::FenceLost));
+        self
+    }
+
+    /// Takes a unique name or marks something as done: refused as [`CommitError::Exists`] if
+    /// another has done so before.
+    pub(crate) fn claim(mut self, key: Key, noun: &'static str) -> Self {
+        let item = key_item(&key);
+        self.items.push((
+            Op::Put { key, item, condition: Some(Condition::Absent) },
+            Refusal::Exists(noun),
+        ));
+        self
+    }
+
+    /// Gives a unique name back.
+    pub(crate) fn release(mut self, key: Key) -> Self {
+        self.items.push((Op::Delete { key, condition: None }, Refusal::Never));
+        self
+    }
+
+    /// Adds to a counter, which begins at 0, and sets attributes beside it.
+    pub(crate) fn add(
+        mut self,
+        key: Key,
+        attribute: &'static str,
+        amount: i64,
+        set: Vec<(&'static str, AttributeValue)>,
+    ) -> Self {
+        self.items.push((Op::Add { key, attribute, amount, set }, Refusal::Never));
+        self
+    }
+
+    /// Tells that something happened.
+    pub fn event(self, event: Event) -> Self {
+        self.put_with(&event, Some(Condition::Absent), Refusal::Exists("event"))
+    }
+
+    /// Has something done: the job is rung once the change is committed.
+    pub fn job(mut self, job: NewJob) -> Self {
+        self.jobs.push(job);
+        self
+    }
+
+    fn put_with<R: Record>(
+        mut self,
+        record: &R,
+        condition: Option<Condition>,
+        refusal: Refusal,
+    ) -> Self {
+        match to_item(record) {
+            Ok(item) => {
+                let bytes = item_bytes(&item);
+                if bytes > MAX_ITEM_BYTES {
+                    self.error.get_or_insert(CommitError::ItemTooLarge { noun: R::NOUN, bytes });
+                }
+                self.bytes += bytes;
+                self.items.push((Op::Put { key: record.key(), item, condition }, refusal));
+            }
+            Err(error) => {
+                self.error.get_or_insert(error.into());
+            }
+        }
+        self
+    }
+
+    fn place_jobs(mut self, store: &Store) -> Self {
+        for job in std::mem::take(&mut self.jobs) {
+            let job: Job = job.build(store.now());
+            self.doorbells.push(job.doorbell());
+            self = self.put_with(&job, Some(Condition::Absent), Refusal::Exists("job"));
+        }
+        self
+    }
+}
+
+impl Store {
+    /// Writes the change, whole or not at all, then rings for its jobs. A ring that fails is
+    /// logged and left to the sweeper: the job is safe.
+    ///
+    /// # Errors
+    /// Says which condition refused the change, or why DynamoDB did not take it.
+    pub async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
+        let commit = commit.place_jobs(self);
+        if let Some(error) = commit.error {
+            return Err(error);
+        }
+        if commit.items.len() > MAX_ITEMS || commit.bytes > MAX_BYTES {
+            return Err(CommitError::TooLarge { items: commit.items.len(), bytes: commit.bytes });
+        }
+        self.transact(&commit.items).await?;
+        self.ring_all(&commit.doorbells).await;
+        Ok(())
+    }
+
+    async fn transact(&self, items: &[(Op, Refusal)]) -> Result<(), CommitError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut attempt = 0;
+        loop {
+            let requests = items.iter().map(|(op, _)| self.request(op)).collect();
+            let result = self
+                .clients
+                .dynamo
+                .transact_write_items()
+                .set_transact_items(Some(requests))
+                .send()
+                .await;
+            let Err(error) = result else { return Ok(()) };
+            let reasons = cancellation_codes(&error);
+            let refused = reasons
+                .iter()
+                .zip(items)
+                .filter(|(code, _)| code.as_deref() == Some("ConditionalCheckFailed"))
+                .find_map(|(_, (_, refusal))| refusal.error());
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
+            let conflicted = reasons.iter().flatten().any(|code| {
+                matches!(
+                    code.as_str(),
+                    "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
+                )
+            });
+            if !conflicted || attempt == CONFLICT_RETRIES {
+                return Err(CommitError::Unavailable(Box::new(error)));
+            }
+            attempt += 1;
+            tokio::time::sleep(conflict_delay(attempt)).await;
+        }
+    }
+
+    async fn ring_all(&self, doorbells: &[Doorbell]) {
+        for doorbell in doorbells {
+            if let Err(error) = self.bell.ring(doorbell, Duration::ZERO).await {
+                tracing::warn!(job = %doorbell.job, %error, "a new job could not be rung; the sweeper will");
+            }
+        }
+    }
+
+    fn request(&self, op: &Op) -> TransactWriteItem {
+        let table = |key: &Key| self.config.table(key.table).to_owned();
+        let builder = TransactWriteItem::builder();
+        match op {
+            Op::Put { key, item, condition } => {
+                let put = Put::builder().table_name(table(key)).set_item(Some(item.clone()));
+                let put = match condition {
+                    None => put,
+                    Some(condition) => {
+                        let (expression, names, values) = condition.expression();
+                        put.condition_expression(expression)
+                            .set_expression_attribute_names(names)
+                            .set_expression_attribute_values(values)
+                    }
+                };
+                builder.put(built(put.build())).build()
+            }
+            Op::Delete { key, condition } => {
+                let delete = Delete::builder().table_name(table(key)).set_key(Some(key_item(key)));
+                let delete = match condition {
+                    None => delete,
+                    Some(condition) => {
+                        let (expression, names, values) = condition.expression();
+                        delete
+                            .condition_expression(expression)
+                            .set_expression_attribute_names(names)
+                            .set_expression_attribute_values(values)
+                    }
+                };
+                builder.delete(built(delete.build())).build()
+            }
+            Op::Check { key, condition } => {
+                let (expression, names, values) = condition.expression();
+                let check = ConditionCheck::builder()
+                    .table_name(table(key))
+                    .set_key(Some(key_item(key)))
+                    .condition_expression(expression)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values);
+                builder.condition_check(built(check.build())).build()
+            }
+            Op::Add { key, attribute, amount, set } => {
+                let mut update = Update::builder()
+                    .table_name(table(key))
+                    .set_key(Some(key_item(key)))
+                    .expression_attribute_names("#counter", *attribute)
+                    .expression_attribute_values(
+                        ":amount",
+                        AttributeValue::N(amount.to_string()),
+                    );
+                let mut expression = "ADD #counter :amount".to_owned();
+                for (index, (name, value)) in set.iter().enumerate() {
+                    expression.push_str(if index == 0 { " SET " } else { ", " });
+                    expression.push_str(&format!("#set{index} = :set{index}"));
+                    update = update
+                        .expression_attribute_names(format!("#set{index}"), *name)
+                        .expression_attribute_values(format!(":set{index}"), value.clone());
+                }
+                builder.update(built(update.update_expression(expression).build())).build()
+            }
+        }
+    }
+}
+
+/// Builders fail only where a required field was forgotten, and none is.
+fn built<T>(result: Result<T, aws_sdk_dynamodb::error::BuildError>) -> T {
+    result.unwrap_or_else(|error| unreachable!("every required field is set: {error}"))
+}
+
+type Names = Option<std::collections::HashMap<String, String>>;
+type Values = Option<std::collections::HashMap<String, AttributeValue>>;
+
+impl Condition {
+    fn expression(self) -> (&'static str, Names, Values) {
+        let number = |value: u64| AttributeValue::N(value.to_string());
+        match self {
+            Self::Absent => ("attribute_not_exists(pk)", None, None),
+            Self::Present => ("attribute_exists(pk)", None, None),
+            Self::Version(version) => (
+                "#version = :version",
+                Some([("#version".to_owned(), "version".to_owned())].into()),
+                Some([(":version".to_owned(), number(version))].into()),
+            ),
+            Self::Holds(fence) => (
+                "#fence = :fence AND #state = :leased",
+                Some(
+                    [
+                        ("#fence".to_owned(), "fence".to_owned()),
+                        ("#state".to_owned(), "state".to_owned()),
+                    ]
+                    .into(),
+                ),
+                Some(
+                    [
+                        (":fence".to_owned(), number(fence.number)),
+                        (":leased".to_owned(), AttributeValue::S("leased".to_owned())),
+                    ]
+                    .into(),
+                ),
+            ),
+        }
+    }
+}
+
+pub(crate) fn key_item(key: &Key) -> Item {
+    [
+        ("pk".to_owned(), AttributeValue::S(key.pk.clone())),
+        ("sk".to_owned(), AttributeValue::S(key.sk.clone())),
+    ]
+    .into()
+}
+
+fn cancellation_codes(error: &SdkError<TransactWriteItemsError>) -> Vec<Option<String>> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
+            .cancellation_reasons()
+            .iter()
+            .map(|reason| reason.code().map(str::to_owned))
+            .collect(),
+        Some(other) if other.code() == Some("TransactionInProgressException") => {
+            vec![Some("TransactionConflict".to_owned())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn conflict_delay(attempt: u32) -> Duration {
+    let ceiling = 20u64 << attempt;
+    Duration::from_millis(rand::random_range(ceiling / 2..=ceiling))
+}
+
+/// The size of an item as DynamoDB counts it, approximately: names and values in bytes.
+fn item_bytes(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+}
+
+fn value_bytes(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+        AttributeValue::B(blob) => blob.as_ref().len(),
+        AttributeValue::L(list) => 3 + list.iter().map(|item| 1 + value_bytes(item)).sum::<usize>(),
+        AttributeValue::M(map) => 3 + map.len() + item_bytes(map),
+        AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::Ns(numbers) => numbers.iter().map(|n| n.len().div_ceil(2) + 1).sum(),
+        AttributeValue::Bs(blobs) => blobs.iter().map(|blob| blob.as_ref().len()).sum(),
+        _ => 1,
+    }
+}

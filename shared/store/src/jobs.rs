@@ -1,0 +1,126 @@
+//! The rows of the work engine.
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+use kernel::{JobId, OrgId, Timestamp};
+use work::{Job, JobStore, StoreError, due_shard};
+
+use crate::keys::{self, IndexKeys, Key};
+use crate::record::{Record, from_item, to_item};
+use crate::{ReadError, Store};
+
+const CONFLICT_RETRIES: u32 = 5;
+
+impl Record for Job {
+    const NOUN: &'static str = "job";
+
+    fn key(&self) -> Key {
+        keys::job(self.org, self.id)
+    }
+
+    fn indexes(&self) -> IndexKeys {
+        keys::job_indexes(due_shard(self.id), self.ring_at, self.id)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(message) => Self::unavailable(message),
+            ReadError::Shape(error) => Self::unreadable(error.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl JobStore for Store {
+    async fn load(&self, org: OrgId, id: JobId) -> Result<Option<Job>, StoreError> {
+        Ok(self.get(&keys::job(org, id)).await?)
+    }
+
+    async fn replace(&self, new: &Job, expected_version: u64) -> Result<bool, StoreError> {
+        let item = to_item(new).map_err(|error| StoreError::unreadable(error.to_string()))?;
+        let mut attempt = 0;
+        loop {
+            let result = self
+                .clients
+                .dynamo
+                .put_item()
+                .table_name(&self.config.work)
+                .set_item(Some(item.clone()))
+                .condition_expression("#version = :version")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(
+                    ":version",
+                    AttributeValue::N(expected_version.to_string()),
+                )
+                .send()
+                .await;
+            match result {
+                Ok(_) => return Ok(true),
+                Err(error) => match code(&error) {
+                    Some("ConditionalCheckFailedException") => return Ok(false),
+                    Some("TransactionConflictException") if attempt < CONFLICT_RETRIES => {
+                        attempt += 1;
+                        tokio::time::sleep(Duration::from_millis(10 << attempt)).await;
+                    }
+                    _ => return Err(unavailable("the job was not written", error)),
+                },
+            }
+        }
+    }
+
+    async fn due(
+        &self,
+        shard: u32,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Job>, StoreError> {
+        let list = keys::due_jobs(shard);
+        let output = self
+            .clients
+            .dynamo
+            .query()
+            .table_name(&self.config.work)
+            .set_index_name(list.index.name().map(str::to_owned))
+            .key_condition_expression("duepk = :shard AND duesk < :until")
+            .expression_attribute_values(":shard", AttributeValue::S(list.pk))
+            .expression_attribute_values(
+                ":until",
+                AttributeValue::S(keys::due_sort_key(Timestamp::from_millis(
+                    until.as_millis().saturating_add(1),
+                ))),
+            )
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| unavailable("the due index was not read", error))?;
+        let read = |item| match from_item::<Job>(item) {
+            Ok(job) => Some(job),
+            Err(error) => {
+                tracing::error!(%error, "a due job cannot be read and is passed over");
+                None
+            }
+        };
+        Ok(output.items.unwrap_or_default().into_iter().filter_map(read).collect())
+    }
+}
+
+fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+fn unavailable<E>(message: &str, error: E) -> StoreError
+where
+    E: Error + Send + Sync + 'static,
+{
+    StoreError::caused_by(message, error)
+}

@@ -1,0 +1,274 @@
+//! Files in S3: uploads that clients make themselves, and what processing keeps beside them.
+
+use std::time::Duration;
+
+use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::types::ChecksumMode;
+use kernel::FileId;
+
+use crate::{Store, Tenant};
+
+/// How long an upload or download URL works.
+pub const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Why an object could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// There is no such object.
+    #[error("the object is not there")]
+    Missing,
+    /// The object is larger than the caller would take.
+    #[error("the object has {bytes} bytes, more than {most}")]
+    TooLarge { bytes: u64, most: u64 },
+    /// S3 did not answer, or refused.
+    #[error("the object store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// A request that a client may make by itself, with exactly these headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedRequest {
+    pub method: &'static str,
+    pub url: String,
+    /// Headers the request must carry, or S3 refuses it.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What S3 says of an uploaded object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedObject {
+    pub size_bytes: u64,
+    pub content_type: Option<String>,
+    /// Base64, where S3 computed one.
+    pub sha256: Option<String>,
+}
+
+/// The objects of one org.
+#[derive(Debug, Clone, Copy)]
+pub struct Objects<'a> {
+    store: &'a Store,
+    tenant: Tenant,
+}
+
+impl Store {
+    /// The objects of an org.
+    #[must_use]
+    pub fn objects(&self, tenant: Tenant) -> Objects<'_> {
+        Objects { store: self, tenant }
+    }
+}
+
+impl Objects<'_> {
+    fn content_key(&self, file: FileId) -> String {
+        format!("orgs/{}/files/{file}/content", self.tenant.org())
+    }
+
+    fn extracted_key(&self, file: FileId) -> String {
+        format!("orgs/{}/files/{file}/chunks.json", self.tenant.org())
+    }
+
+    /// An upload bound to length, type and checksum: S3 refuses a body that differs.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] without usable credentials.
+    pub async fn presign_upload(
+        &self,
+        file: FileId,
+        content_type: &str,
+        size_bytes: u64,
+        sha256: &str,
+    ) -> Result<SignedRequest, ObjectError> {
+        let request = self
+            .store
+            .clients
+            .s3
+            .put_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(self.content_key(file))
+            .content_type(content_type)
+            .content_length(i64::try_from(size_bytes).unwrap_or(i64::MAX))
+            .checksum_sha256(sha256)
+            .presigned(presigning()?)
+            .await
+            .map_err(unavailable)?;
+        Ok(SignedRequest {
+            method: "PUT",
+            url: request.uri().to_owned(),
+            headers: request
+                .headers()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        })
+    }
+
+    /// A download that the browser saves under `file_name`.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] without usable credentials.
+    pub async fn presign_download(
+        &self,
+        file: FileId,
+        file_name: &str,
+    ) -> Result<SignedRequest, ObjectError> {
+        let request = self
+            .store
+            .clients
+            .s3
+            .get_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(self.content_key(file))
+            .response_content_disposition(attachment(file_name))
+            .presigned(presigning()?)
+            .await
+            .map_err(unavailable)?;
+        Ok(SignedRequest { method: "GET", url: request.uri().to_owned(), headers: Vec::new() })
+    }
+
+    /// What was uploaded for a file; `None` if nothing was.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] if S3 does not answer.
+    pub async fn uploaded(&self, file: FileId) -> Result<Option<UploadedObject>, ObjectError> {
+        let result = self
+            .store
+            .clients
+            .s3
+            .head_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(self.content_key(file))
+            .checksum_mode(ChecksumMode::Enabled)
+            .send()
+            .await;
+        match result {
+            Ok(output) => Ok(Some(UploadedObject {
+                size_bytes: u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0),
+                content_type: output.content_type().map(str::to_owned),
+                sha256: output.checksum_sha256().map(str::to_owned),
+            })),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_not_found()) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// The content of an uploaded file, if it is no larger than `most` bytes.
+    ///
+    /// # Errors
+    /// [`ObjectError::Missing`], [`ObjectError::TooLarge`] or [`ObjectError::Unavailable`].
+    pub async fn content(&self, file: FileId, most: u64) -> Result<Vec<u8>, ObjectError> {
+        self.read(self.content_key(file), most).await
+    }
+
+    /// What processing kept of a file: JSON of its chunks.
+    ///
+    /// # Errors
+    /// [`ObjectError::Missing`], [`ObjectError::TooLarge`] or [`ObjectError::Unavailable`].
+    pub async fn extracted(&self, file: FileId, most: u64) -> Result<Vec<u8>, ObjectError> {
+        self.read(self.extracted_key(file), most).await
+    }
+
+    /// Keeps what processing made of a file.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] if S3 does not take it.
+    pub async fn keep_extracted(&self, file: FileId, body: Vec<u8>) -> Result<(), ObjectError> {
+        self.store
+            .clients
+            .s3
+            .put_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(self.extracted_key(file))
+            .content_type("application/json")
+            .body(body.into())
+            .send()
+            .await
+            .map(drop)
+            .map_err(unavailable)
+    }
+
+    /// Removes the content of a file and what was made of it.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] if S3 does not answer; what was removed stays removed.
+    pub async fn remove(&self, file: FileId) -> Result<(), ObjectError> {
+        for key in [self.content_key(file), self.extracted_key(file)] {
+            self.store
+                .clients
+                .s3
+                .delete_object()
+                .bucket(&self.store.config.files_bucket)
+                .key(key)
+                .send()
+                .await
+                .map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    async fn read(&self, key: String, most: u64) -> Result<Vec<u8>, ObjectError> {
+        let result = self
+            .store
+            .clients
+            .s3
+            .get_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(key)
+            .send()
+            .await;
+        let output = match result {
+            Ok(output) => output,
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
+                return Err(ObjectError::Missing);
+            }
+            Err(error) => return Err(unavailable(error)),
+        };
+        let bytes = u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
+        if bytes > most {
+            return Err(ObjectError::TooLarge { bytes, most });
+        }
+        let body = output
+            .body
+            .collect()
+            .await
+            .map_err(|error| ObjectError::Unavailable(error.to_string()))?;
+        Ok(body.to_vec())
+    }
+}
+
+fn presigning() -> Result<PresigningConfig, ObjectError> {
+    PresigningConfig::expires_in(URL_LIFETIME)
+        .map_err(|error| ObjectError::Unavailable(error.to_string()))
+}
+
+fn unavailable<E: std::error::Error + Send + Sync + 'static>(error: E) -> ObjectError {
+    ObjectError::Unavailable(DisplayErrorContext(error).to_string())
+}
+
+/// A `Content-Disposition` whose name is plain ASCII for old clients and UTF-8 for others.
+fn attachment(file_name: &str) -> String {
+    let plain: String = file_name
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || ".-_ ".contains(letter) { letter } else { '_' })
+        .collect();
+    let encoded: String = file_name
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => (byte as char).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_leave_its_header() {
+        assert_eq!(
+            attachment("a\"; x=\r\né.pdf"),
+            "attachment; filename=\"a__ x____.pdf\"; filename*=UTF-8''a%22%3B%20x%3D%0D%0A%C3%A9.pdf"
+        );
+    }
+}

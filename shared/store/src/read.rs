@@ -1,0 +1,206 @@
+//! Reading: one item, a batch of them, or a page of a list.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use kernel::cursor::{Cursor, Page, PageRequest};
+
+use crate::Store;
+use crate::commit::key_item;
+use crate::keys::{Collection, Index, Key};
+use crate::record::{Item, Record, ShapeError, from_item};
+
+const BATCH_LIMIT: usize = 100;
+const BATCH_ROUNDS: u32 = 8;
+
+/// Why nothing could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// DynamoDB did not answer, or refused.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// An item does not hold what it should.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
+
+impl ReadError {
+    pub(crate) fn sdk<E, R>(error: SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        Self::Unavailable(DisplayErrorContext(error).to_string())
+    }
+}
+
+/// In which direction a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest, or first, to newest.
+    Ascending,
+    /// Newest, or last, to oldest.
+    Descending,
+}
+
+impl Store {
+    /// The entity at `key`, read consistently.
+    pub(crate) async fn get<R: Record>(&self, key: &Key) -> Result<Option<R>, ReadError> {
+        self.get_item(key).await?.map(from_item).transpose().map_err(ReadError::from)
+    }
+
+    pub(crate) async fn get_item(&self, key: &Key) -> Result<Option<Item>, ReadError> {
+        let output = self
+            .clients
+            .dynamo
+            .get_item()
+            .table_name(self.config.table(key.table))
+            .set_key(Some(key_item(key)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(ReadError::sdk)?;
+        Ok(output.item)
+    }
+
+    /// The entities at `keys` that exist, in no certain order. Keys must be distinct and of one
+    /// table.
+    pub(crate) async fn get_batch<R: Record>(&self, keys: &[Key]) -> Result<Vec<R>, ReadError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(BATCH_LIMIT) {
+            let table = self.config.table(batch[0].table).to_owned();
+            let mut wanted: Vec<Item> = batch.iter().map(key_item).collect();
+            for round in 0..BATCH_ROUNDS {
+                if round > 0 {
+                    let ceiling = 25u64 << round;
+                    let delay = rand::random_range(ceiling / 2..=ceiling);
+                    tokio::time::sleep(Duration::from_millis(delay)).await;
+                }
+                let request = KeysAndAttributes::builder()
+                    .set_keys(Some(std::mem::take(&mut wanted)))
+                    .consistent_read(true)
+                    .build()
+                    .unwrap_or_else(|error| unreachable!("keys are set: {error}"));
+                let output = self
+                    .clients
+                    .dynamo
+                    .batch_get_item()
+                    .request_items(&table, request)
+                    .send()
+                    .await
+                    .map_err(ReadError::sdk)?;
+                for item in output.responses.unwrap_or_default().into_values().flatten() {
+                    found.push(from_item(item)?);
+                }
+                wanted = output
+                    .unprocessed_keys
+                    .unwrap_or_default()
+                    .into_values()
+                    .flat_map(|rest| rest.keys)
+                    .collect();
+                if wanted.is_empty() {
+                    break;
+                }
+            }
+            if !wanted.is_empty() {
+                return Err(ReadError::Unavailable("a batch was not answered whole".to_owned()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// One page of a list. Lists of the table itself are read consistently; those of an index may
+    /// lag behind by moments.
+    pub(crate) async fn page<R: Record>(
+        &self,
+        list: &Collection,
+        page: &PageRequest,
+        order: Order,
+    ) -> Result<Page<R>, ReadError> {
+        let (pk_name, sk_name) = list.index.attributes();
+        let mut names = HashMap::from([("#pk".to_owned(), pk_name.to_owned())]);
+        let mut values = HashMap::from([(":pk".to_owned(), AttributeValue::S(list.pk.clone()))]);
+        let mut condition = "#pk = :pk".to_owned();
+        // A cursor is a plain comparison, not a start key: it stays good when its row is deleted.
+        match (&page.after, order) {
+            (None, _) if list.prefix.is_empty() => {}
+            (None, _) => {
+                condition.push_str(" AND begins_with(#sk, :sk)");
+                names.insert("#sk".to_owned(), sk_name.to_owned());
+                values.insert(":sk".to_owned(), AttributeValue::S(list.prefix.to_owned()));
+            }
+            (Some(cursor), Order::Ascending) => {
+                condition.push_str(" AND #sk BETWEEN :low AND :high");
+                names.insert("#sk".to_owned(), sk_name.to_owned());
+                let low = format!("{}{}\u{1}", list.prefix, cursor.sort_key());
+                values.insert(":low".to_owned(), AttributeValue::S(low));
+                let high = format!("{}\u{10ffff}", list.prefix);
+                values.insert(":high".to_owned(), AttributeValue::S(high));
+            }
+            (Some(cursor), Order::Descending) => {
+                condition.push_str(" AND #sk < :high");
+                names.insert("#sk".to_owned(), sk_name.to_owned());
+                let high = format!("{}{}", list.prefix, cursor.sort_key());
+                values.insert(":high".to_owned(), AttributeValue::S(high));
+            }
+        }
+        let limit = page.limit.max(1) as usize;
+        let mut items: Vec<Item> = Vec::new();
+        let mut start = None;
+        loop {
+            let output = self
+                .clients
+                .dynamo
+                .query()
+                .table_name(self.config.table(list.table))
+                .set_index_name(list.index.name().map(str::to_owned))
+                .consistent_read(list.index == Index::Primary)
+                .key_condition_expression(&condition)
+                .set_expression_attribute_names(Some(names.clone()))
+                .set_expression_attribute_values(Some(values.clone()))
+                .scan_index_forward(order == Order::Ascending)
+                .limit(i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(start.take())
+                .send()
+                .await
+                .map_err(ReadError::sdk)?;
+            items.extend(output.items.unwrap_or_default());
+            start = output.last_evaluated_key;
+            if start.is_none() || items.len() > limit {
+                break;
+            }
+        }
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = more
+            .then(|| items.last())
+            .flatten()
+            .and_then(|item| item.get(sk_name))
+            .and_then(|sort_key| sort_key.as_s().ok())
+            .map(|sort_key| Cursor::after(sort_key.trim_start_matches(list.prefix)));
+        let items = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
+        Ok(Page { items, next })
+    }
+
+    /// Every entity of a list, page after page, at most `most`.
+    pub(crate) async fn all<R: Record>(
+        &self,
+        list: &Collection,
+        most: usize,
+    ) -> Result<Vec<R>, ReadError> {
+        let mut found = Vec::new();
+        let mut after = None;
+        while found.len() < most {
+            let limit = u32::try_from((most - found.len()).min(500)).unwrap_or(500);
+            let page = self.page(list, &PageRequest { limit, after }, Order::Ascending).await?;
+            found.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,518 @@
+//! Whole worlds under faults, one per seed, each repeatable from its seed alone.
+//!
+//! A world has a few jobs, workers and a sweeper on clocks that disagree, people who cancel, redrive
+//! and approve, and for some minutes everything that can go wrong: requests and answers lost or
+//! hours late, rings lost, repeated and reordered, workers that die at any await or stand still
+//! beyond their lease and go on. Then the faults end. From there every job must reach its end.
+//!
+//! `OVERGLASS_SIMULATION_SEEDS` sets how many seeds run, `OVERGLASS_SIMULATION_SEED` runs one and
+//! prints its history.
+
+mod script;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kernel::{Clock as _, JobId, OrgId};
+use serde_json::json;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use work::{
+    Bell as _, Control, Delivery, Job, JobState, Lane, NewJob, Runner, RunnerConfig, Sweeper,
+    SweeperConfig,
+};
+
+use self::script::{Ending, Script, ScriptedHandler, Scripts};
+use crate::world::bell::{Message, SimBell};
+use crate::world::chaos::Chaos;
+use crate::world::clock::SimClock;
+use crate::world::store::{Sabotage, SimStore, Tally};
+use crate::world::{Dice, Faults, lock};
+
+/// How far the clock of a worker may be off, either way.
+const CLOCK_OFF_MILLIS: u64 = 1_500;
+/// How long a parked job waits for an approval that does not wake it: longer than a world lasts.
+const PARKED_FOR: Duration = Duration::from_secs(3 * 3_600);
+/// How long after the faults every job must have ended.
+const RECOVERY: Duration = Duration::from_secs(45 * 60);
+const MAX_RECEIVES: u32 = 5;
+
+#[derive(Clone)]
+struct World {
+    dice: Dice,
+    clock: SimClock,
+    faults: Faults,
+    store: SimStore,
+    bell: SimBell,
+    runners: Vec<Arc<Runner>>,
+    scripts: Scripts,
+    incidents: Arc<Mutex<Incidents>>,
+}
+
+/// Misfortunes of workers, to show that a run was not a calm one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Incidents {
+    crashes: u64,
+    freezes: u64,
+    killed_at_deadline: u64,
+    redelivered: u64,
+}
+
+struct Verdict {
+    violations: Vec<String>,
+    tally: Tally,
+    incidents: Incidents,
+    history: Vec<String>,
+}
+
+fn simulate(seed: u64, sabotage: Sabotage, keep_history: bool) -> Verdict {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+        .block_on(live(seed, sabotage, keep_history))
+}
+
+async fn live(seed: u64, sabotage: Sabotage, keep_history: bool) -> Verdict {
+    let (world, rings) = World::new(seed, sabotage, keep_history);
+    let jobs = world.make_jobs();
+    tokio::spawn(world.clone().dispatch(rings));
+    if sabotage != Sabotage::NobodySweeps {
+        tokio::spawn(world.clone().sweep());
+    }
+    for job in &jobs {
+        tokio::spawn(world.clone().begin(job.clone()));
+        tokio::spawn(world.clone().meddle(job.id));
+    }
+
+    tokio::time::sleep(world.dice.millis(120_000, 300_000)).await;
+    world.store.heal();
+    let healed = tokio::time::Instant::now();
+    while !world.all_ended(&jobs) && healed.elapsed() < RECOVERY {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    // Requests that are late and workers that stand still have their say after the end, too.
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    world.judge(&jobs)
+}
+
+impl World {
+    fn new(
+        seed: u64,
+        sabotage: Sabotage,
+        keep_history: bool,
+    ) -> (Self, UnboundedReceiver<Message>) {
+        let dice = Dice::new(seed);
+        let clock = SimClock::start();
+        let faults = Faults::ALL;
+        let skew = Duration::from_millis(2 * CLOCK_OFF_MILLIS);
+        let store = SimStore::new(dice.clone(), clock, skew, faults, sabotage);
+        store.read(|rows| rows.log = keep_history.then(Vec::new));
+        let (out, rings) = unbounded_channel();
+        let bell = SimBell::new(store.clone(), dice.clone(), faults, out);
+        let scripts = Scripts::default();
+        let handler = Arc::new(ScriptedHandler {
+            store: store.clone(),
+            dice: dice.clone(),
+            clock,
+            scripts: Arc::clone(&scripts),
+        });
+        let runners = (0..3)
+            .map(|_| {
+                let runner = Runner::new(
+                    Arc::new(store.clone()),
+                    Arc::new(bell.clone()),
+                    Arc::new(clock.off_by(off(&dice))),
+                    RunnerConfig::default(),
+                );
+                Arc::new(runner.handler(handler.clone()).seed(dice.seed()))
+            })
+            .collect();
+        let world = Self {
+            dice,
+            clock,
+            faults,
+            store,
+            bell,
+            runners,
+            scripts,
+            incidents: Arc::default(),
+        };
+        (world, rings)
+    }
+
+    fn make_jobs(&self) -> Vec<Job> {
+        let now = self.clock.now();
+        (1..=self.dice.between(2, 4))
+            .map(|number| {
+                let id = JobId::from_u128(u128::from(number));
+                let ending = match self.dice.between(0, 9) {
+                    0 => Ending::Fail,
+                    1 => Ending::Reject,
+                    2 => Ending::Panic,
+                    3 => Ending::KillWorker,
+                    _ => Ending::Done,
+                };
+                let steps = self.dice.between(1, 5) as usize;
+                let script = Script {
+                    steps,
+                    ending,
+                    approval_before: self
+                        .dice
+                        .chance(0.3)
+                        .then(|| self.dice.between(0, steps as u64 - 1) as usize),
+                };
+                lock(&self.scripts).insert(id, script);
+                NewJob::new(
+                    OrgId::from_u128(1),
+                    script::KIND,
+                    Lane::AgentInteractive,
+                    json!({ "number": number }),
+                )
+                .id(id)
+                .delay(self.dice.millis(0, 60_000))
+                .max_attempts(self.dice.between(1, 5) as u32)
+                .build(now)
+            })
+            .collect()
+    }
+
+    /// The commit that makes the job, and the ring after it, unless the process dies in between.
+    async fn begin(self, job: Job) {
+        let now = self.clock.now();
+        self.store.insert(job.clone());
+        if !self.dice.chance(self.faults.crash)
+            && let Some(delay) = job.ring_delay(now)
+        {
+            // A failed ring is what the sweeper is for.
+            let _ = self.bell.ring(&job.doorbell(), delay).await;
+        }
+    }
+
+    /// What people do to a job meanwhile.
+    async fn meddle(self, id: JobId) {
+        let org = OrgId::from_u128(1);
+        let control = Control::new(
+            Arc::new(self.store.clone()),
+            Arc::new(self.bell.clone()),
+            Arc::new(self.clock.off_by(off(&self.dice))),
+        );
+        let cancels = self.dice.chance(0.2);
+        let redrives = self.dice.chance(0.6);
+        tokio::time::sleep(self.dice.millis(0, 200_000)).await;
+        self.store.approve(id);
+        // Whoever approves goes on until the wake is acknowledged or refused for good.
+        while let Err(error) = control.wake(org, id).await {
+            if matches!(error, work::ControlError::Illegal(_)) {
+                break;
+            }
+        }
+        if cancels {
+            // The answer does not matter: what was written is audited.
+            let _ = control.cancel(org, id).await;
+        }
+        for _ in 0..20 {
+            tokio::time::sleep(self.dice.millis(1_000, 60_000)).await;
+            if redrives && self.store.job(id).state == JobState::Dead {
+                if let Some(script) = lock(&self.scripts).get_mut(&id) {
+                    script.ending = Ending::Done;
+                }
+                let _ = control.redrive(org, id).await;
+            }
+        }
+    }
+
+    async fn sweep(self) {
+        let sweeper = Sweeper::new(
+            Arc::new(self.store.clone()),
+            Arc::new(self.bell.clone()),
+            Arc::new(self.clock.off_by(off(&self.dice))),
+            SweeperConfig {
+                page: 2,
+                ..SweeperConfig::default()
+            },
+        );
+        let sweeper = Arc::new(sweeper);
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let at_once = if self.dice.chance(0.1) { 2 } else { 1 };
+            for _ in 0..at_once {
+                let sweeper = Arc::clone(&sweeper);
+                let now = self.clock.now();
+                let crash_at = self.crash_point();
+                let sweep = async move { sweeper.sweep(now).await };
+                tokio::spawn(Chaos::new(sweep, crash_at, None));
+            }
+        }
+    }
+
+    async fn dispatch(self, mut rings: UnboundedReceiver<Message>) {
+        while let Some(message) = rings.recv().await {
+            let mut batch = vec![message];
+            while batch.len() < 3
+                && let Ok(another) = rings.try_recv()
+            {
+                batch.push(another);
+            }
+            tokio::spawn(self.clone().invoke(batch));
+        }
+    }
+
+    /// One invocation of a worker: it ends, dies, stands still, or is killed at its deadline.
+    async fn invoke(self, batch: Vec<Message>) {
+        let runner = &self.runners[self.dice.between(0, 2) as usize];
+        let time = self.dice.millis(24_000, 180_000);
+        let deadline = self.clock.now().plus(time);
+        let freeze_at = (!self.store.is_healed() && self.dice.chance(self.faults.freeze)).then(|| {
+            let pause = self.dice.millis(20_000, 120_000);
+            (self.dice.between(1, 80), pause)
+        });
+        let crash_at = self.crash_point();
+        let rings = batch
+            .iter()
+            .enumerate()
+            .map(|(index, message)| (index, message.doorbell()))
+            .collect::<Vec<_>>();
+        let run = Chaos::new(runner.run_batch(rings, deadline), crash_at, freeze_at);
+        // One that stood still is let go on: it is the stale writer.
+        let limit = if freeze_at.is_some() {
+            time * 20
+        } else {
+            time + Duration::from_millis(2 * CLOCK_OFF_MILLIS)
+        };
+        let ended = tokio::time::timeout(limit, run).await;
+        {
+            let mut incidents = lock(&self.incidents);
+            incidents.freezes += u64::from(freeze_at.is_some());
+            incidents.crashes += u64::from(matches!(ended, Ok(None)));
+            incidents.killed_at_deadline += u64::from(ended.is_err());
+        }
+        let answers = ended.ok().flatten();
+        for (index, message) in batch.into_iter().enumerate() {
+            let answered = answers
+                .as_ref()
+                .is_some_and(|answers| answers[index].1 == Delivery::Acknowledge);
+            if !answered && message.receives + 1 < MAX_RECEIVES {
+                lock(&self.incidents).redelivered += 1;
+                let message = Message {
+                    receives: message.receives + 1,
+                    ..message
+                };
+                self.bell
+                    .deliver_after(self.dice.millis(30_000, 120_000), message);
+            }
+        }
+    }
+
+    fn crash_point(&self) -> Option<u64> {
+        let crashes = !self.store.is_healed() && self.dice.chance(self.faults.crash);
+        crashes.then(|| self.dice.between(1, 60))
+    }
+
+    fn all_ended(&self, jobs: &[Job]) -> bool {
+        self.store.read(|rows| {
+            jobs.iter()
+                .all(|job| rows.jobs[&job.id].state.is_terminal())
+        })
+    }
+
+    fn judge(&self, jobs: &[Job]) -> Verdict {
+        let scripts = lock(&self.scripts);
+        self.store.read(|rows| {
+            let mut violations = std::mem::take(&mut rows.violations);
+            for job in jobs {
+                let job = &rows.jobs[&job.id];
+                let ledger = &rows.ledgers[&job.id];
+                let steps = scripts[&job.id].steps;
+                let done = ledger.effects.len();
+                let mut complain = |what: String| violations.push(format!("{}: {what}", job.id));
+                if !job.state.is_terminal() {
+                    complain(format!("lost while {}", job.state));
+                }
+                if done > steps {
+                    complain(format!("a step was done twice: {done} of {steps}"));
+                }
+                if job.state == JobState::Done && done != steps {
+                    complain(format!("done with {done} of {steps} steps"));
+                }
+                if job.state == JobState::Done && job.result != Some(json!({ "steps": steps })) {
+                    complain(format!("another result: {:?}", job.result));
+                }
+                if !ledger.effects.is_sorted() {
+                    complain("an older attempt wrote after a newer one".to_owned());
+                }
+                let bound = u64::from(job.max_attempts) * (ledger.renewed + 1);
+                if ledger.granted > bound {
+                    complain(format!("{} attempts, allowed {bound}", ledger.granted));
+                }
+            }
+            Verdict {
+                violations,
+                tally: rows.tally,
+                incidents: *lock(&self.incidents),
+                history: rows.log.take().unwrap_or_default(),
+            }
+        })
+    }
+}
+
+fn off(dice: &Dice) -> i64 {
+    dice.between(0, 2 * CLOCK_OFF_MILLIS) as i64 - CLOCK_OFF_MILLIS as i64
+}
+
+/// The sums over many worlds.
+#[derive(Default)]
+struct Totals {
+    counts: BTreeMap<&'static str, u64>,
+    failures: Vec<(u64, Vec<String>)>,
+}
+
+impl Totals {
+    fn add(&mut self, seed: u64, verdict: Verdict) {
+        let (tally, incidents) = (verdict.tally, verdict.incidents);
+        for (name, count) in [
+            ("claims", tally.claims),
+            ("takeovers of dead leases", tally.takeovers),
+            ("leases reclaimed", tally.reclaims),
+            ("heartbeats", tally.heartbeats),
+            ("fenced effects", tally.effects),
+            ("stale effects refused", tally.stale_effects_refused),
+            ("stale writes refused", tally.stale_writes_refused),
+            ("requests lost", tally.requests_lost),
+            ("replies lost", tally.replies_lost),
+            ("requests late", tally.requests_late),
+            ("redrives", tally.redrives),
+            ("jobs done", tally.done),
+            ("jobs dead", tally.dead),
+            ("jobs cancelled", tally.cancelled),
+            ("workers crashed", incidents.crashes),
+            ("workers frozen", incidents.freezes),
+            ("workers killed at deadline", incidents.killed_at_deadline),
+            ("rings redelivered", incidents.redelivered),
+        ] {
+            *self.counts.entry(name).or_default() += count;
+        }
+        if !verdict.violations.is_empty() {
+            self.failures.push((seed, verdict.violations));
+        }
+    }
+}
+
+/// Runs worlds on all processors until `count` are done, or `enough` says stop.
+fn run_seeds(count: u64, sabotage: Sabotage, enough: fn(&Totals) -> bool) -> (u64, Totals) {
+    script::silence_expected_panics();
+    let next = AtomicU64::new(0);
+    let finished = AtomicU64::new(0);
+    let totals = Mutex::new(Totals::default());
+    let threads = std::thread::available_parallelism().map_or(2, |number| number.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !enough(&lock(&totals)) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= count {
+                        break;
+                    }
+                    let verdict = simulate(seed, sabotage, false);
+                    lock(&totals).add(seed, verdict);
+                    finished.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let finished = finished.load(Ordering::Relaxed);
+    (
+        finished,
+        totals.into_inner().expect("no thread panicked here"),
+    )
+}
+
+fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures are the point")]
+fn no_fault_loses_a_job_or_repeats_an_effect() {
+    if let Some(seed) = from_env("OVERGLASS_SIMULATION_SEED") {
+        let verdict = simulate(seed, Sabotage::Nothing, true);
+        for line in &verdict.history {
+            println!("{line}");
+        }
+        assert_eq!(verdict.violations, Vec::<String>::new(), "seed {seed}");
+        return;
+    }
+    let seeds = from_env("OVERGLASS_SIMULATION_SEEDS").unwrap_or(10_000);
+    let (finished, totals) = run_seeds(seeds, Sabotage::Nothing, |_| false);
+    println!("simulation: {finished} seeds");
+    for (name, count) in &totals.counts {
+        println!("  {name}: {count}");
+    }
+    if let Some((seed, violations)) = totals.failures.first() {
+        panic!(
+            "{} of {finished} seeds failed, first {seed}: {violations:#?}\n\
+             repeat it with OVERGLASS_SIMULATION_SEED={seed}",
+            totals.failures.len(),
+        );
+    }
+    assert_eq!(finished, seeds);
+    // A simulation in which nothing went wrong proves nothing.
+    for (name, count) in &totals.counts {
+        assert!(*count > 0, "it never came to this: {name}");
+    }
+}
+
+#[test]
+fn a_seed_repeats_itself_exactly() {
+    script::silence_expected_panics();
+    for seed in 0..20 {
+        let once = simulate(seed, Sabotage::Nothing, true);
+        let again = simulate(seed, Sabotage::Nothing, true);
+        assert!(!once.history.is_empty());
+        assert_eq!(once.history, again.history, "seed {seed}");
+    }
+}
+
+/// Each broken rule must be noticed by its consequence, not only by the audit of single writes.
+fn assert_noticed(sabotage: Sabotage, consequences: &[&str]) {
+    let (finished, totals) = run_seeds(2_000, sabotage, |totals| totals.failures.len() >= 40);
+    let texts: Vec<&String> = totals
+        .failures
+        .iter()
+        .flat_map(|(_, violations)| violations)
+        .collect();
+    for consequence in consequences {
+        assert!(
+            texts.iter().any(|text| text.contains(consequence)),
+            "{sabotage:?} went unnoticed as `{consequence}` in {finished} seeds: {texts:#?}"
+        );
+    }
+}
+
+#[test]
+fn effects_without_a_fence_are_noticed() {
+    assert_noticed(
+        Sabotage::EffectsWithoutFence,
+        &["effect of stale fence", "a step was done twice"],
+    );
+}
+
+#[test]
+fn claims_without_a_look_at_the_lease_are_noticed() {
+    assert_noticed(Sabotage::ClaimsWithoutLease, &["no live lease is taken"]);
+}
+
+#[test]
+fn writes_without_a_version_are_noticed() {
+    assert_noticed(
+        Sabotage::WritesWithoutVersion,
+        &["versions count up by one", "are final"],
+    );
+}
+
+#[test]
+fn a_missing_sweeper_is_noticed() {
+    assert_noticed(Sabotage::NobodySweeps, &["lost while"]);
+}

@@ -1,0 +1,421 @@
+"""Puts the template and the binaries on the emulator, and makes up for what the emulator leaves out."""
+
+import base64
+import copy
+import io
+import json
+import pathlib
+import re
+import secrets
+import time
+import zipfile
+
+import boto3
+import yaml
+from botocore.config import Config
+
+from emulator import Failure
+from issuer import AUDIENCE, Issuer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STACK = "overglass-e2e"
+ARTIFACTS = "overglass-e2e-artifacts"
+ISSUER_BUCKET = "overglass-e2e-issuer"
+ORIGIN = "http://localhost:3000"
+DEPLOY_SECONDS = 300
+# The emulator backfills a new vector index for some seconds, as AWS does for longer.
+INDEX_SECONDS = 120
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+
+
+def deploy(emulator, functions, emails):
+    """Deploys and returns what a test needs to know: see `describe`."""
+    clients = Clients(emulator)
+    template = load(ROOT / "template.yaml")
+    binaries = binaries_of(template, pathlib.Path(functions))
+    clients.s3.create_bucket(Bucket=ARTIFACTS)
+    url = package(clients, emulator["endpoint"], template, ROOT, binaries)
+    create(clients, url)
+
+    resources = Resources(clients)
+    api = resources.physical("Api")
+    add_routes(clients, resources, api)
+    complete_mappings(clients, resources)
+    complete_tables(clients, resources)
+    # Functions reach the bucket over plain HTTP here, which its policy rightly refuses.
+    clients.s3.delete_bucket_policy(Bucket=resources.nested("Data").physical("FilesBucket"))
+    issuer = publish_issuer(clients, emulator["endpoint"])
+    correct_environment(clients, resources, issuer)
+    return describe(emulator, resources, api, issuer, emails)
+
+
+def describe(emulator, resources, api, issuer, emails):
+    """What `up` prints."""
+    data, queues = resources.nested("Data"), resources.nested("Queues")
+    endpoint = emulator["endpoint"]
+    return {
+        "api_url": f"{endpoint}/_aws/execute-api/{api}/$default",
+        "streams_url": streams_url(resources.clients, resources),
+        "endpoint": endpoint,
+        "region": emulator["region"],
+        "access_key_id": emulator["access_key_id"],
+        "secret_access_key": emulator["secret_access_key"],
+        "tables": {
+            name: data.physical(f"{name.capitalize()}Table")
+            for name in ["core", "work", "log", "metrics", "knowledge", "audit", "ephemeral"]
+        },
+        "bucket": data.physical("FilesBucket"),
+        "queues": {
+            "agent-interactive": queues.physical("AgentInteractiveQueue"),
+            "agent-bulk": queues.physical("AgentBulkQueue"),
+            "files": queues.physical("FilesQueue"),
+        },
+        "dead_queues": {
+            "agent-interactive": queues.physical("AgentInteractiveDeadQueue"),
+            "agent-bulk": queues.physical("AgentBulkDeadQueue"),
+            "files": queues.physical("FilesDeadQueue"),
+            "event-router": queues.physical("EventRouterDeadQueue"),
+        },
+        "functions": resources.functions(),
+        "user_pool": resources.nested("Identity").physical("UserPool"),
+        "user_pool_client": resources.nested("Identity").physical("UserPoolClient"),
+        "issuer": issuer.url,
+        "audience": AUDIENCE,
+        "issuer_private_key": issuer.private_key(),
+        "tokens": {email: issuer.token(email) for email in emails},
+    }
+
+
+def invoke(state, binary, event):
+    """Invokes a function and waits. The reply holds `payload`, or `error` and the log's end."""
+    reply = Clients(state).lambda_.invoke(FunctionName=f"{STACK}-{binary}", Payload=json.dumps(event))
+    payload = json.loads(reply["Payload"].read() or b"null")
+    if "FunctionError" in reply:
+        return {"error": payload}
+    return {"payload": payload}
+
+
+class Clients:
+    def __init__(self, emulator):
+        def client(service, **settings):
+            return boto3.client(
+                service,
+                endpoint_url=emulator["endpoint"],
+                region_name=emulator["region"],
+                aws_access_key_id=emulator["access_key_id"],
+                aws_secret_access_key=emulator["secret_access_key"],
+                config=Config(retries={"total_max_attempts": 1}, read_timeout=960, proxies={}, **settings),
+            )
+
+        self.cloudformation = client("cloudformation")
+        self.lambda_ = client("lambda")
+        self.apigateway = client("apigatewayv2")
+        self.dynamodb = client("dynamodb")
+        self.s3 = client("s3", s3={"addressing_style": "path"})
+
+
+# ---- Template ------------------------------------------------------------------------------------
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms, which become their long ones."""
+
+
+def construct_intrinsic(loader, tag, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+Loader.add_multi_constructor("!", construct_intrinsic)
+# A version such as 2012-10-17 is a text and not a date.
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load(path):
+    with open(path) as file:
+        return yaml.load(file, Loader)
+
+
+def binaries_of(template, functions):
+    """The bootstrap of each function of the template, by the function's logical id."""
+    binaries, missing = {}, []
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            binary = pathlib.PurePath(resource["Properties"]["CodeUri"]).name
+            binaries[name] = functions / binary / "bootstrap"
+            if not binaries[name].is_file():
+                missing.append(str(binaries[name]))
+    if missing:
+        raise Failure(f"no binary at {', '.join(missing)}; build the functions first")
+    return binaries
+
+
+def package(clients, endpoint, template, folder, binaries, key="template"):
+    """Uploads a template with its code and nested templates; returns its URL."""
+    template = copy.deepcopy(template)
+    template["Resources"] = expand_loops(template["Resources"])
+    if template.get("Transform") == "AWS::LanguageExtensions":
+        del template["Transform"]
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            path = folder / properties["TemplateURL"]
+            properties["TemplateURL"] = package(clients, endpoint, load(path), path.parent, {}, f"{key}-{name}")
+        elif name in binaries:
+            code = f"code/{name}.zip"
+            clients.s3.put_object(Bucket=ARTIFACTS, Key=code, Body=archive(binaries[name]))
+            properties["CodeUri"] = {"Bucket": ARTIFACTS, "Key": code}
+    clients.s3.put_object(Bucket=ARTIFACTS, Key=f"{key}.json", Body=json.dumps(template))
+    return f"{endpoint}/{ARTIFACTS}/{key}.json"
+
+
+def archive(binary):
+    packed = io.BytesIO()
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = 0o755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr(entry, binary.read_bytes(), compresslevel=1)
+    return packed.getvalue()
+
+
+def expand_loops(resources):
+    """`Fn::ForEach` over a literal list, the one form of it that the templates use."""
+    expanded = {}
+    for name, resource in resources.items():
+        if not name.startswith("Fn::ForEach::"):
+            expanded[name] = resource
+            continue
+        variable, values, body = resource
+        for value in values:
+            expanded.update(substitute(body, variable, value))
+    return expanded
+
+
+def substitute(node, variable, value):
+    if isinstance(node, dict):
+        if node == {"Ref": variable}:
+            return value
+        return {substitute(key, variable, value): substitute(inner, variable, value) for key, inner in node.items()}
+    if isinstance(node, list):
+        return [substitute(inner, variable, value) for inner in node]
+    if isinstance(node, str):
+        # The form with & is for logical ids, which are letters and digits alone.
+        bare = re.sub(r"[^A-Za-z0-9]", "", value)
+        return node.replace(f"&{{{variable}}}", bare).replace(f"${{{variable}}}", value)
+    return node
+
+
+# ---- Stack ---------------------------------------------------------------------------------------
+
+
+def create(clients, url):
+    clients.cloudformation.create_stack(
+        StackName=STACK,
+        TemplateURL=url,
+        Capabilities=CAPABILITIES,
+        # The fullest form of the template: every alarm, and concurrency that one machine can bear.
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in {
+                "Environment": "dev",
+                "AllowedOrigins": ORIGIN,
+                "ModelProvider": "offline",
+                "Monitoring": "full",
+                "InteractiveConcurrency": "4",
+                "BulkConcurrency": "2",
+                "FileConcurrency": "2",
+            }.items()
+        ],
+    )
+    deadline = time.monotonic() + DEPLOY_SECONDS
+    while time.monotonic() < deadline:
+        status = clients.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+        if status == "CREATE_COMPLETE":
+            return
+        if not status.endswith("_IN_PROGRESS") or status.startswith("ROLLBACK"):
+            raise Failure(f"the stack ended as {status}: {reasons(clients)}")
+        time.sleep(0.2)
+    raise Failure(f"the stack was not complete within {DEPLOY_SECONDS} s: {reasons(clients)}")
+
+
+def reasons(clients):
+    events = clients.cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    failed = [
+        f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+        for event in events
+        if event["ResourceStatus"].endswith("FAILED") and event.get("ResourceStatusReason")
+    ]
+    return "; ".join(failed) or "no reason given"
+
+
+class Resources:
+    """Physical ids of a stack, by logical id."""
+
+    def __init__(self, clients, stack=STACK):
+        self.clients = clients
+        self.stack = stack
+        self.summaries = {}
+        pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+        for page in pages:
+            for summary in page["StackResourceSummaries"]:
+                self.summaries[summary["LogicalResourceId"]] = summary
+
+    def physical(self, logical):
+        if logical not in self.summaries:
+            raise Failure(f"the stack {self.stack} has no {logical}")
+        return self.summaries[logical]["PhysicalResourceId"]
+
+    def nested(self, logical):
+        return Resources(self.clients, self.physical(logical))
+
+    def functions(self):
+        """Names of functions, by the name of their binary."""
+        return {
+            summary["PhysicalResourceId"].removeprefix(f"{STACK}-"): summary["PhysicalResourceId"]
+            for summary in self.summaries.values()
+            if summary["ResourceType"] == "AWS::Lambda::Function"
+        }
+
+
+# ---- What the emulator leaves out ----------------------------------------------------------------
+
+
+def add_routes(clients, resources, api):
+    body = processed(clients)["Resources"]["Api"]["Properties"]["Body"]
+    integrations = {}
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
+            function = re.search(r"\$\{(\w+)\.Arn\}", uri)[1]
+            if function not in integrations:
+                integrations[function] = clients.apigateway.create_integration(
+                    ApiId=api,
+                    IntegrationType="AWS_PROXY",
+                    IntegrationUri=function_arn(clients, resources.physical(function)),
+                    PayloadFormatVersion="2.0",
+                )["IntegrationId"]
+            clients.apigateway.create_route(
+                ApiId=api,
+                RouteKey=f"{method.upper()} {path}",
+                Target=f"integrations/{integrations[function]}",
+            )
+    # The template makes one of two of it, with origins and without; this deployment has some.
+    cors = body["x-amazon-apigateway-cors"]["Fn::If"][1] | {"allowOrigins": [ORIGIN]}
+    clients.apigateway.update_api(
+        ApiId=api, CorsConfiguration={name[0].upper() + name[1:]: value for name, value in cors.items()}
+    )
+
+
+def processed(clients):
+    body = clients.cloudformation.get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
+    return json.loads(body) if isinstance(body, str) else body
+
+
+def function_arn(clients, name):
+    return clients.lambda_.get_function_configuration(FunctionName=name)["FunctionArn"]
+
+
+def complete_mappings(clients, resources):
+    """Repeats the concurrency of each mapping as a number: from a parameter it arrived as a text."""
+    for summary in resources.summaries.values():
+        if summary["ResourceType"] == "AWS::Lambda::EventSourceMapping":
+            mapping = summary["PhysicalResourceId"]
+            scaling = clients.lambda_.get_event_source_mapping(UUID=mapping).get("ScalingConfig")
+            if scaling:
+                concurrency = int(scaling["MaximumConcurrency"])
+                clients.lambda_.update_event_source_mapping(
+                    UUID=mapping, ScalingConfig={"MaximumConcurrency": concurrency}
+                )
+
+
+def complete_tables(clients, resources):
+    """Adds what CloudFormation here drops: read from the template, so that it is stated once."""
+    data = resources.nested("Data")
+    for name, resource in load(ROOT / "infra" / "data.yaml")["Resources"].items():
+        if resource["Type"] != "AWS::DynamoDB::Table":
+            continue
+        table, properties = data.physical(name), resource["Properties"]
+        if "TimeToLiveSpecification" in properties:
+            clients.dynamodb.update_time_to_live(
+                TableName=table, TimeToLiveSpecification=properties["TimeToLiveSpecification"]
+            )
+        for index in properties.get("VectorIndexes", []):
+            clients.dynamodb.update_table(
+                TableName=table,
+                AttributeDefinitions=properties["AttributeDefinitions"],
+                VectorIndexUpdates=[{"Create": index}],
+            )
+            await_index(clients, table, index["IndexName"])
+
+
+def await_index(clients, table, name):
+    deadline = time.monotonic() + INDEX_SECONDS
+    while time.monotonic() < deadline:
+        indexes = clients.dynamodb.describe_table(TableName=table)["Table"].get("VectorIndexes", [])
+        if any(index["IndexName"] == name and index["IndexStatus"] == "ACTIVE" for index in indexes):
+            return
+        time.sleep(0.5)
+    raise Failure(f"the vector index {name} of {table} was not active within {INDEX_SECONDS} s")
+
+
+def publish_issuer(clients, endpoint):
+    issuer = Issuer(f"{endpoint}/{ISSUER_BUCKET}")
+    clients.s3.create_bucket(Bucket=ISSUER_BUCKET)
+    clients.s3.delete_public_access_block(Bucket=ISSUER_BUCKET)
+    clients.s3.put_bucket_policy(
+        Bucket=ISSUER_BUCKET,
+        Policy=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": "*",
+                        "Action": "s3:GetObject",
+                        "Resource": f"arn:aws:s3:::{ISSUER_BUCKET}/*",
+                    }
+                ],
+            }
+        ),
+    )
+    for path, document in issuer.documents().items():
+        clients.s3.put_object(
+            Bucket=ISSUER_BUCKET, Key=path, Body=json.dumps(document), ContentType="application/json"
+        )
+    return issuer
+
+
+def correct_environment(clients, resources, issuer):
+    """Points functions at this test's issuer and URL of streams, and gives them a secret in base64."""
+    secret = base64.b64encode(secrets.token_bytes(48)).decode()
+    for function in resources.functions().values():
+        variables = clients.lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        corrected = {
+            "OVERGLASS_OIDC_ISSUER": issuer.url,
+            "OVERGLASS_OIDC_AUDIENCE": AUDIENCE,
+            "OVERGLASS_SECRET": secret,
+            "OVERGLASS_STREAMS_URL": streams_url(clients, resources),
+        }
+        # Only what the template gives a function: one that lacks a setting must fail here too.
+        variables |= {name: value for name, value in corrected.items() if name in variables}
+        clients.lambda_.update_function_configuration(
+            FunctionName=function, Environment={"Variables": variables}
+        )
+
+
+def streams_url(clients, resources):
+    """The address at which the emulator serves the streaming function's URL."""
+    given = clients.lambda_.get_function_url_config(FunctionName=resources.physical("StreamsFunction"))
+    host = re.match(r"https?://([^./]+)\.", given["FunctionUrl"])[1]
+    return f"{clients.lambda_.meta.endpoint_url}/_aws/lambda-url/{host}"

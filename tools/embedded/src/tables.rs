@@ -1,0 +1,413 @@
+//! The seven tables, as the template describes them.
+//!
+//! Every table has the keys `pk` and `sk`, both strings, and is on demand. A
+//! global index `x` has the keys `xpk` and `xsk` and carries whole items.
+//!
+//! | table | global indexes | more |
+//! |---|---|---|
+//! | Core | `gsi1`, `gsi2` | |
+//! | Work | `gsi1`, `gsi2`, `due` | |
+//! | Log | | stream of new images |
+//! | Metrics | | |
+//! | Knowledge | | vector index [`VECTOR_INDEX`] |
+//! | Audit | | |
+//! | Ephemeral | | items expire at [`EXPIRY_ATTRIBUTE`] |
+//!
+//! # The vector index
+//!
+//! `chunks` holds [`VECTOR_DIMENSIONS`] numbers of 32 bits under `embedding`,
+//! by cosine, with `org` as its partition (`HASH`) and `knowledge_base` as an
+//! `INLINE_FILTER`. `SearchVectors` answers it:
+//!
+//! - `search_vector` is a list of `N` values as long as the index has
+//!   dimensions; `top_k` is 1 to 100; there are no pages.
+//! - `search_condition_expression` must compare `org` and may compare
+//!   `knowledge_base`, each once, with `=` and joined by `AND`. Nothing else is
+//!   accepted, so several knowledge bases are several searches.
+//! - `score` is the cosine distance: 0 for the same direction, 1 for a right
+//!   angle or a zero vector, 2 for the opposite. Results come nearest first;
+//!   similarity is `1 - score`.
+//! - An item comes back without `embedding` unless `projection_expression`
+//!   names it.
+//! - An item without `embedding` or without `org` is stored and not indexed;
+//!   one whose `embedding` has another length is refused as a whole.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+    GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType, SearchSchemaElement, SearchSchemaElementType, StreamSpecification,
+    StreamViewType, TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
+    VectorAttributeDefinition, VectorDistanceFunction, VectorIndex,
+};
+
+use crate::error::Error;
+
+/// The name of Knowledge's vector index.
+pub const VECTOR_INDEX: &str = "chunks";
+/// The length of every embedding.
+pub const VECTOR_DIMENSIONS: i64 = 256;
+/// Ephemeral's attribute of seconds since 1970 after which an item is void.
+pub const EXPIRY_ATTRIBUTE: &str = "expires_at";
+
+const VECTOR_ATTRIBUTE: &str = "embedding";
+const VECTOR_PARTITION: &str = "org";
+const VECTOR_FILTER: &str = "knowledge_base";
+
+/// What each table is called.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TableNames {
+    pub core: String,
+    pub work: String,
+    pub log: String,
+    pub metrics: String,
+    pub knowledge: String,
+    pub audit: String,
+    pub ephemeral: String,
+}
+
+impl TableNames {
+    /// `<prefix>-core`, `<prefix>-work` and so on.
+    pub fn prefixed(prefix: &str) -> Self {
+        let name = |table: &str| format!("{prefix}-{table}");
+        Self {
+            core: name("core"),
+            work: name("work"),
+            log: name("log"),
+            metrics: name("metrics"),
+            knowledge: name("knowledge"),
+            audit: name("audit"),
+            ephemeral: name("ephemeral"),
+        }
+    }
+}
+
+impl Default for TableNames {
+    fn default() -> Self {
+        Self::prefixed("overglass")
+    }
+}
+
+/// What a table has beyond its keys.
+#[derive(Default)]
+struct Shape {
+    indexes: &'static [&'static str],
+    stream: bool,
+    vectors: bool,
+    expiry: bool,
+}
+
+fn shapes(names: &TableNames) -> [(&str, Shape); 7] {
+    let plain = Shape::default;
+    [
+        (
+            &names.core,
+            Shape {
+                indexes: &["gsi1", "gsi2"],
+                ..plain()
+            },
+        ),
+        (
+            &names.work,
+            Shape {
+                indexes: &["gsi1", "gsi2", "due"],
+                ..plain()
+            },
+        ),
+        (
+            &names.log,
+            Shape {
+                stream: true,
+                ..plain()
+            },
+        ),
+        (&names.metrics, plain()),
+        (
+            &names.knowledge,
+            Shape {
+                vectors: true,
+                ..plain()
+            },
+        ),
+        (&names.audit, plain()),
+        (
+            &names.ephemeral,
+            Shape {
+                expiry: true,
+                ..plain()
+            },
+        ),
+    ]
+}
+
+/// Makes the tables that are missing, and adds the global indexes and streams
+/// that an older data folder lacks.
+///
+/// # Errors
+///
+/// [`Error::TableMismatch`] when a table is there with other keys or another
+/// vector index; [`Error::Call`] when DynamoDB refuses or does not answer.
+pub async fn create_tables(client: &Client, names: &TableNames) -> Result<(), Error> {
+    for (table, shape) in shapes(names) {
+        match describe(client, table).await? {
+            None => create(client, table, &shape).await?,
+            Some(description) => complete(client, table, &shape, &description).await?,
+        }
+        if shape.expiry {
+            expire(client, table).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn describe(client: &Client, table: &str) -> Result<Option<TableDescription>, Error> {
+    match client.describe_table().table_name(table).send().await {
+        Ok(described) => Ok(described.table),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(DescribeTableError::is_resource_not_found_exception) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(Error::call("DescribeTable", table, error)),
+    }
+}
+
+async fn create(client: &Client, table: &str, shape: &Shape) -> Result<(), Error> {
+    definition(client, table, shape)
+        .map_err(|error| Error::call("CreateTable", table, error))?
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Error::call("CreateTable", table, error))
+}
+
+fn definition(
+    client: &Client,
+    table: &str,
+    shape: &Shape,
+) -> Result<CreateTableFluentBuilder, BuildError> {
+    let mut table = client
+        .create_table()
+        .table_name(table)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(text("pk")?)
+        .attribute_definitions(text("sk")?)
+        .set_key_schema(Some(keys("pk", "sk")?));
+    for index in shape.indexes {
+        let (partition, sort) = index_keys(index);
+        table = table
+            .attribute_definitions(text(&partition)?)
+            .attribute_definitions(text(&sort)?)
+            .global_secondary_indexes(
+                GlobalSecondaryIndex::builder()
+                    .index_name(*index)
+                    .set_key_schema(Some(keys(&partition, &sort)?))
+                    .projection(whole_items())
+                    .build()?,
+            );
+    }
+    if shape.stream {
+        table = table.stream_specification(new_images()?);
+    }
+    if shape.vectors {
+        // The attributes of the search schema are declared like keys; the
+        // vector itself must not be.
+        table = table
+            .attribute_definitions(text(VECTOR_PARTITION)?)
+            .attribute_definitions(text(VECTOR_FILTER)?)
+            .vector_indexes(vector_index()?);
+    }
+    Ok(table)
+}
+
+/// Brings a table of an older data folder up to date.
+async fn complete(
+    client: &Client,
+    table: &str,
+    shape: &Shape,
+    description: &TableDescription,
+) -> Result<(), Error> {
+    let mismatch = |difference: &str| Error::TableMismatch {
+        table: table.to_owned(),
+        difference: difference.to_owned(),
+    };
+    let keys: Vec<&str> = description
+        .key_schema()
+        .iter()
+        .map(KeySchemaElement::attribute_name)
+        .collect();
+    if keys != ["pk", "sk"] {
+        return Err(mismatch("its keys are not pk and sk"));
+    }
+    if shape.vectors && !has_vector_index(description) {
+        return Err(mismatch(
+            "its vector index has other attributes or dimensions",
+        ));
+    }
+    let present: BTreeSet<&str> = description
+        .global_secondary_indexes()
+        .iter()
+        .filter_map(|index| index.index_name())
+        .collect();
+    for index in shape.indexes {
+        if !present.contains(index) {
+            add_index(client, table, index).await?;
+        }
+    }
+    let streams = description
+        .stream_specification()
+        .is_some_and(StreamSpecification::stream_enabled);
+    if shape.stream && !streams {
+        let stream = new_images().map_err(|error| Error::call("UpdateTable", table, error))?;
+        client
+            .update_table()
+            .table_name(table)
+            .stream_specification(stream)
+            .send()
+            .await
+            .map_err(|error| Error::call("UpdateTable", table, error))?;
+    }
+    Ok(())
+}
+
+fn has_vector_index(description: &TableDescription) -> bool {
+    description.vector_indexes().iter().any(|index| {
+        let attribute = index
+            .vector_attribute()
+            .map(|vector| vector.attribute_name());
+        let schema: Vec<&str> = index
+            .search_schema()
+            .iter()
+            .map(SearchSchemaElement::attribute_name)
+            .collect();
+        index.index_name() == Some(VECTOR_INDEX)
+            && attribute == Some(VECTOR_ATTRIBUTE)
+            && index.dimensions() == Some(VECTOR_DIMENSIONS)
+            && index.distance_function() == Some(&VectorDistanceFunction::Cosine)
+            && schema == [VECTOR_PARTITION, VECTOR_FILTER]
+    })
+}
+
+async fn add_index(client: &Client, table: &str, index: &str) -> Result<(), Error> {
+    let (partition, sort) = index_keys(index);
+    let action = || {
+        CreateGlobalSecondaryIndexAction::builder()
+            .index_name(index)
+            .set_key_schema(Some(keys(&partition, &sort)?))
+            .projection(whole_items())
+            .build()
+    };
+    let failed = |error: BuildError| Error::call("UpdateTable", table, error);
+    client
+        .update_table()
+        .table_name(table)
+        .attribute_definitions(text(&partition).map_err(failed)?)
+        .attribute_definitions(text(&sort).map_err(failed)?)
+        .global_secondary_index_updates(
+            GlobalSecondaryIndexUpdate::builder()
+                .create(action().map_err(failed)?)
+                .build(),
+        )
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Error::call("UpdateTable", table, error))
+}
+
+async fn expire(client: &Client, table: &str) -> Result<(), Error> {
+    let described = client
+        .describe_time_to_live()
+        .table_name(table)
+        .send()
+        .await
+        .map_err(|error| Error::call("DescribeTimeToLive", table, error))?;
+    let enabled = described
+        .time_to_live_description
+        .is_some_and(|ttl| ttl.time_to_live_status == Some(TimeToLiveStatus::Enabled));
+    if enabled {
+        // Asking twice is an error.
+        return Ok(());
+    }
+    let specification = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name(EXPIRY_ATTRIBUTE)
+        .build()
+        .map_err(|error| Error::call("UpdateTimeToLive", table, error))?;
+    client
+        .update_time_to_live()
+        .table_name(table)
+        .time_to_live_specification(specification)
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Error::call("UpdateTimeToLive", table, error))
+}
+
+fn index_keys(index: &str) -> (String, String) {
+    (format!("{index}pk"), format!("{index}sk"))
+}
+
+fn text(attribute: &str) -> Result<AttributeDefinition, BuildError> {
+    AttributeDefinition::builder()
+        .attribute_name(attribute)
+        .attribute_type(ScalarAttributeType::S)
+        .build()
+}
+
+fn keys(partition: &str, sort: &str) -> Result<Vec<KeySchemaElement>, BuildError> {
+    let key = |attribute: &str, key_type| {
+        KeySchemaElement::builder()
+            .attribute_name(attribute)
+            .key_type(key_type)
+            .build()
+    };
+    Ok(vec![
+        key(partition, KeyType::Hash)?,
+        key(sort, KeyType::Range)?,
+    ])
+}
+
+fn whole_items() -> Projection {
+    Projection::builder()
+        .projection_type(ProjectionType::All)
+        .build()
+}
+
+fn new_images() -> Result<StreamSpecification, BuildError> {
+    StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::NewImage)
+        .build()
+}
+
+fn vector_index() -> Result<VectorIndex, BuildError> {
+    let element = |attribute: &str, role| {
+        SearchSchemaElement::builder()
+            .attribute_name(attribute)
+            .search_schema_element_type(role)
+            .build()
+    };
+    VectorIndex::builder()
+        .index_name(VECTOR_INDEX)
+        .vector_attribute(
+            VectorAttributeDefinition::builder()
+                .attribute_name(VECTOR_ATTRIBUTE)
+                .build()?,
+        )
+        .dimensions(VECTOR_DIMENSIONS)
+        .distance_function(VectorDistanceFunction::Cosine)
+        .search_schema(element(VECTOR_PARTITION, SearchSchemaElementType::Hash)?)
+        .search_schema(element(
+            VECTOR_FILTER,
+            SearchSchemaElementType::InlineFilter,
+        )?)
+        .projection(whole_items())
+        .build()
+}
