@@ -20,15 +20,13 @@ What ministack 1.5.33 cannot do, and what is done about it here:
   the processed template's `Body` afterwards.
 - It drops `VectorIndexes` of a table, `TimeToLiveSpecification` and point-in-time recovery. The index
   and the TTL attribute are set afterwards; recovery has nothing to recover here.
-- It does not transform nested templates. `Fn::ForEach` in them is expanded before the upload.
 - It has no `aws cloudformation package`: code and nested templates are put into a bucket, and their
   places written into the template, before the upload.
 - It hands a numeric parameter on as a text, which its poller of queues cannot compare: the concurrency
   of each mapping is set again as a number.
 - A secret it generates ignores `ExcludePunctuation` and is no base64: functions are given another.
-- Its user pool signs tokens in the name of the real AWS host, whose keys nobody can fetch here. The
-  pool is made and reported, but functions are pointed at an issuer of this test's own after the
-  deployment: two documents in a bucket, and tokens signed here.
+- Its user pool signs tokens in the name of the real AWS host, which serves no keys to this machine:
+  functions are told to fetch the keys from the emulator. Likewise the address of the streams.
 - It answers a URL that streams only when the function has ended, adds 50 to 100 ms to an invocation,
   and does not throttle: nothing about time may be concluded from it.
 - It moves past a batch of a stream even if the reply names failures, and gives up on a batch by age
@@ -46,9 +44,10 @@ import stack
 
 
 def up(args):
+    template, binaries = stack.read(args.functions)
     running = emulator.start(args.state, args.port)
     try:
-        deployed = stack.deploy(running, args.functions, args.user)
+        deployed = stack.deploy(running, template, binaries, args.user)
     except BaseException:
         emulator.stop(args.state, keep_log=True)
         raise

@@ -15,12 +15,10 @@ import yaml
 from botocore.config import Config
 
 from emulator import Failure
-from issuer import AUDIENCE, Issuer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "overglass-e2e"
 ARTIFACTS = "overglass-e2e-artifacts"
-ISSUER_BUCKET = "overglass-e2e-issuer"
 ORIGIN = "http://localhost:3000"
 DEPLOY_SECONDS = 300
 # The emulator backfills a new vector index for some seconds, as AWS does for longer.
@@ -28,11 +26,15 @@ INDEX_SECONDS = 120
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
-def deploy(emulator, functions, emails):
+def read(functions):
+    """The template, and the binary of each of its functions from the folder `functions`."""
+    template = load(ROOT / "template.yaml")
+    return template, binaries_of(template, pathlib.Path(functions))
+
+
+def deploy(emulator, template, binaries, emails):
     """Deploys and returns what a test needs to know: see `describe`."""
     clients = Clients(emulator)
-    template = load(ROOT / "template.yaml")
-    binaries = binaries_of(template, pathlib.Path(functions))
     clients.s3.create_bucket(Bucket=ARTIFACTS)
     url = package(clients, emulator["endpoint"], template, ROOT, binaries)
     create(clients, url)
@@ -44,12 +46,11 @@ def deploy(emulator, functions, emails):
     complete_tables(clients, resources)
     # Functions reach the bucket over plain HTTP here, which its policy rightly refuses.
     clients.s3.delete_bucket_policy(Bucket=resources.nested("Data").physical("FilesBucket"))
-    issuer = publish_issuer(clients, emulator["endpoint"])
-    correct_environment(clients, resources, issuer)
-    return describe(emulator, resources, api, issuer, emails)
+    correct_environment(clients, resources)
+    return describe(emulator, resources, api, sign_in(clients, resources, emails))
 
 
-def describe(emulator, resources, api, issuer, emails):
+def describe(emulator, resources, api, tokens):
     """What `up` prints."""
     data, queues = resources.nested("Data"), resources.nested("Queues")
     endpoint = emulator["endpoint"]
@@ -79,10 +80,7 @@ def describe(emulator, resources, api, issuer, emails):
         "functions": resources.functions(),
         "user_pool": resources.nested("Identity").physical("UserPool"),
         "user_pool_client": resources.nested("Identity").physical("UserPoolClient"),
-        "issuer": issuer.url,
-        "audience": AUDIENCE,
-        "issuer_private_key": issuer.private_key(),
-        "tokens": {email: issuer.token(email) for email in emails},
+        "tokens": tokens,
     }
 
 
@@ -111,6 +109,7 @@ class Clients:
         self.lambda_ = client("lambda")
         self.apigateway = client("apigatewayv2")
         self.dynamodb = client("dynamodb")
+        self.cognito = client("cognito-idp")
         self.s3 = client("s3", s3={"addressing_style": "path"})
 
 
@@ -163,9 +162,6 @@ def binaries_of(template, functions):
 def package(clients, endpoint, template, folder, binaries, key="template"):
     """Uploads a template with its code and nested templates; returns its URL."""
     template = copy.deepcopy(template)
-    template["Resources"] = expand_loops(template["Resources"])
-    if template.get("Transform") == "AWS::LanguageExtensions":
-        del template["Transform"]
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::CloudFormation::Stack":
@@ -187,33 +183,6 @@ def archive(binary):
     with zipfile.ZipFile(packed, "w") as file:
         file.writestr(entry, binary.read_bytes(), compresslevel=1)
     return packed.getvalue()
-
-
-def expand_loops(resources):
-    """`Fn::ForEach` over a literal list, the one form of it that the templates use."""
-    expanded = {}
-    for name, resource in resources.items():
-        if not name.startswith("Fn::ForEach::"):
-            expanded[name] = resource
-            continue
-        variable, values, body = resource
-        for value in values:
-            expanded.update(substitute(body, variable, value))
-    return expanded
-
-
-def substitute(node, variable, value):
-    if isinstance(node, dict):
-        if node == {"Ref": variable}:
-            return value
-        return {substitute(key, variable, value): substitute(inner, variable, value) for key, inner in node.items()}
-    if isinstance(node, list):
-        return [substitute(inner, variable, value) for inner in node]
-    if isinstance(node, str):
-        # The form with & is for logical ids, which are letters and digits alone.
-        bare = re.sub(r"[^A-Za-z0-9]", "", value)
-        return node.replace(f"&{{{variable}}}", bare).replace(f"${{{variable}}}", value)
-    return node
 
 
 # ---- Stack ---------------------------------------------------------------------------------------
@@ -369,49 +338,53 @@ def await_index(clients, table, name):
     raise Failure(f"the vector index {name} of {table} was not active within {INDEX_SECONDS} s")
 
 
-def publish_issuer(clients, endpoint):
-    issuer = Issuer(f"{endpoint}/{ISSUER_BUCKET}")
-    clients.s3.create_bucket(Bucket=ISSUER_BUCKET)
-    clients.s3.delete_public_access_block(Bucket=ISSUER_BUCKET)
-    clients.s3.put_bucket_policy(
-        Bucket=ISSUER_BUCKET,
-        Policy=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": "*",
-                        "Action": "s3:GetObject",
-                        "Resource": f"arn:aws:s3:::{ISSUER_BUCKET}/*",
-                    }
-                ],
-            }
-        ),
-    )
-    for path, document in issuer.documents().items():
-        clients.s3.put_object(
-            Bucket=ISSUER_BUCKET, Key=path, Body=json.dumps(document), ContentType="application/json"
-        )
-    return issuer
-
-
-def correct_environment(clients, resources, issuer):
-    """Points functions at this test's issuer and URL of streams, and gives them a secret in base64."""
-    secret = base64.b64encode(secrets.token_bytes(48)).decode()
+def correct_environment(clients, resources):
+    """Tells functions where this machine has what they know by its address on AWS."""
+    endpoint = clients.lambda_.meta.endpoint_url
+    pool = resources.nested("Identity").physical("UserPool")
+    corrected = {
+        "OVERGLASS_OIDC_JWKS_URI": f"{endpoint}/{pool}/.well-known/jwks.json",
+        "OVERGLASS_STREAMS_URL": streams_url(clients, resources),
+        "OVERGLASS_SECRET": base64.b64encode(secrets.token_bytes(48)).decode(),
+    }
     for function in resources.functions().values():
         variables = clients.lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-        corrected = {
-            "OVERGLASS_OIDC_ISSUER": issuer.url,
-            "OVERGLASS_OIDC_AUDIENCE": AUDIENCE,
-            "OVERGLASS_SECRET": secret,
-            "OVERGLASS_STREAMS_URL": streams_url(clients, resources),
-        }
         # Only what the template gives a function: one that lacks a setting must fail here too.
         variables |= {name: value for name, value in corrected.items() if name in variables}
         clients.lambda_.update_function_configuration(
             FunctionName=function, Environment={"Variables": variables}
         )
+
+
+def sign_in(clients, resources, emails):
+    """An ID token of the user pool for each address, valid for an hour."""
+    identity = resources.nested("Identity")
+    pool, client = identity.physical("UserPool"), identity.physical("UserPoolClient")
+    tokens = {}
+    for email in emails:
+        password = secrets.token_urlsafe(24)
+        clients.cognito.admin_create_user(
+            UserPoolId=pool,
+            Username=email,
+            UserAttributes=[
+                {"Name": "email", "Value": email},
+                {"Name": "email_verified", "Value": "true"},
+                {"Name": "name", "Value": email.partition("@")[0].capitalize()},
+            ],
+            # Its own would be shorter than the pool allows.
+            TemporaryPassword=password,
+            MessageAction="SUPPRESS",
+        )
+        clients.cognito.admin_set_user_password(
+            UserPoolId=pool, Username=email, Password=password, Permanent=True
+        )
+        signed_in = clients.cognito.initiate_auth(
+            ClientId=client,
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": email, "PASSWORD": password},
+        )
+        tokens[email] = signed_in["AuthenticationResult"]["IdToken"]
+    return tokens
 
 
 def streams_url(clients, resources):

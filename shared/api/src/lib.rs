@@ -1,0 +1,48 @@
+//! The HTTP layer that every function of the API shares.
+//!
+//! A handler reads: extract, validate, authorise, act, respond. This crate has the extractors for
+//! the first three and the answers for the last:
+//!
+//! | need | use |
+//! |---|---|
+//! | one resource, by the caller's org and permission | [`Owned<Agent, Write>`](Owned) |
+//! | a collection, by the caller's permission | [`Granted<Agent, Read>`](Granted) |
+//! | a person, whatever their orgs | [`Person`] |
+//! | a body, strict and validated | [`Json`] |
+//! | a page of a list | [`Paging`], [`Listing`] |
+//! | "only if unchanged" | [`IfMatch`], [`Versioned`] |
+//! | any error | [`Problem`] |
+//!
+//! [`service`] wraps a function's routes with what all of them need: request ids, limits, problem
+//! documents for whatever goes wrong, `Idempotency-Key`, logs and metrics.
+
+mod app;
+mod body;
+mod cache;
+mod caller;
+mod etag;
+mod idempotency;
+pub mod openapi;
+mod paging;
+mod problem;
+mod query;
+mod request;
+mod resource;
+mod resources;
+mod service;
+pub mod text;
+
+pub use app::{ApiConfig, App};
+pub use body::{Json, MAX_BODY_BYTES, nullable};
+pub use caller::{Caller, Person, Principal};
+pub use etag::{IfMatch, Versioned, created};
+pub use openapi::Problems;
+pub use paging::{Listing, PageQuery, Paging};
+pub use problem::{FieldProblem, Problem};
+pub use query::Query;
+pub use request::RequestContext;
+pub use resource::{Granted, Owned, Read, Resource, Write};
+pub use service::{service, service_of};
+
+/// A function's routes, with what documents them.
+pub type Routes = utoipa_axum::router::OpenApiRouter<App>;

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kernel::{AgentId, ApiKeyId, OrgId, Timestamp, UserId};
+use kernel::{AgentId, ApiKeyId, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::event::Actor;
 use crate::permission::Permission;
 
 /// How long a rotated key's old secret keeps working when the caller names no other overlap.
@@ -34,7 +35,7 @@ pub struct ApiKey {
     /// When the key was last seen, to the nearest few minutes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_used_at: Option<Timestamp>,
-    pub created_by: UserId,
+    pub created_by: Actor,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Rises by one with every change; the ETag of the key.

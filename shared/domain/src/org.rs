@@ -4,6 +4,8 @@ use kernel::{InvitationId, OrgId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::event::Actor;
+
 /// How long an invitation can be accepted.
 pub const INVITATION_LIFETIME: std::time::Duration = std::time::Duration::from_hours(7 * 24);
 
@@ -91,7 +93,7 @@ pub struct Invitation {
     /// Only a user with this verified address may accept.
     pub email: String,
     pub role: Role,
-    pub invited_by: UserId,
+    pub invited_by: Actor,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }

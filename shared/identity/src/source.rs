@@ -23,8 +23,8 @@ pub struct KeySourceError(pub String);
 
 /// Gives the issuer's JSON Web Key Set. A trait so that tests can lie.
 pub trait KeySource: Send + Sync + 'static {
-    /// The document as the issuer publishes it now. Called at most every 30 seconds, once at a time,
-    /// save for the first fetches.
+    /// The document as the issuer publishes it now. Called once at a time, at most every 30 seconds,
+    /// or every 2 seconds while there are no keys at all.
     ///
     /// # Errors
     /// When the document cannot be had; it is asked for again later.

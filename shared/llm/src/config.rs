@@ -67,7 +67,11 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the model is not configured: {}", self.problems.join("; "))
+        write!(
+            f,
+            "the model is not configured: {}",
+            self.problems.join("; ")
+        )
     }
 }
 
@@ -266,7 +270,9 @@ impl Reader<'_> {
 
     fn bedrock(&mut self, model: Option<String>) -> (Option<String>, Option<Provider>) {
         if model.is_none() {
-            self.problem("OVERGLASS_MODEL is missing; Bedrock's models differ by region and account");
+            self.problem(
+                "OVERGLASS_MODEL is missing; Bedrock's models differ by region and account",
+            );
         }
         let region = self
             .var("AWS_REGION")
@@ -303,7 +309,9 @@ impl Reader<'_> {
                 format!("{variable} must not hold a user name or password")
             }
             Ok(url) if with_key && url.scheme() == "http" && !is_loopback(&url) => {
-                format!("{variable} must be https: a key is sent over plain http only to this machine")
+                format!(
+                    "{variable} must be https: a key is sent over plain http only to this machine"
+                )
             }
             Ok(url) => return Some(url),
         };
@@ -334,13 +342,19 @@ mod tests {
         assert_eq!(id(&[]), "offline::extractive");
         assert_eq!(id(&[("OPENAI_API_KEY", "  ")]), "offline::extractive");
         assert_eq!(id(&[("OPENAI_API_KEY", "k")]), "openai::gpt-5.4-mini");
-        assert_eq!(id(&[("ANTHROPIC_API_KEY", "k")]), "anthropic::claude-sonnet-4-6");
+        assert_eq!(
+            id(&[("ANTHROPIC_API_KEY", "k")]),
+            "anthropic::claude-sonnet-4-6"
+        );
         assert_eq!(
             id(&[("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")]),
             "openai::gpt-5.4-mini"
         );
         assert_eq!(
-            id(&[("OPENAI_API_KEY", "k"), ("OVERGLASS_MODEL_PROVIDER", "offline")]),
+            id(&[
+                ("OPENAI_API_KEY", "k"),
+                ("OVERGLASS_MODEL_PROVIDER", "offline")
+            ]),
             "offline::extractive"
         );
         assert_eq!(
@@ -384,7 +398,11 @@ mod tests {
         assert_eq!(error.problems.len(), 2, "{error}");
 
         let error = read(&[("OVERGLASS_MODEL_PROVIDER", "gpt")]).unwrap_err();
-        assert!(error.to_string().contains("offline, openai, anthropic or bedrock"));
+        assert!(
+            error
+                .to_string()
+                .contains("offline, openai, anthropic or bedrock")
+        );
         assert!(read(&[("OVERGLASS_MODEL_PROVIDER", "anthropic")]).is_err());
         assert!(read(&[("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")]).is_err());
         assert!(read(&[("OVERGLASS_MODEL", "openai::"), ("OPENAI_API_KEY", "k")]).is_err());

@@ -31,12 +31,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// From a reply with an error status.
-    pub fn from_reply(
-        status: u16,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: jiff::Timestamp,
-    ) -> Self {
+    pub fn from_reply(status: u16, headers: &HeaderMap, body: &[u8], now: jiff::Timestamp) -> Self {
         let mut fault = match serde_json::from_slice::<Value>(body) {
             Ok(body) => Self::from_json(&body),
             // Pages of HTML from a proxy say nothing that a person wants to read.
@@ -119,7 +114,8 @@ impl Fault {
     }
 
     fn class(&self) -> Class {
-        self.class_by_name().unwrap_or_else(|| self.class_by_status())
+        self.class_by_name()
+            .unwrap_or_else(|| self.class_by_status())
     }
 
     /// Names are more exact than statuses: a 429 may mean "slow down" or "pay your bill".
@@ -158,12 +154,10 @@ impl Fault {
                 | "modelstreamerrorexception"
                 | "modelerrorexception" => Class::Unavailable,
                 // Both kinds cover several of our classes; the message decides below.
-                "invalid_request_error" | "validationexception" => {
-                    match too_long(&self.message) {
-                        true => Class::ContextTooLong,
-                        false => continue,
-                    }
-                }
+                "invalid_request_error" | "validationexception" => match too_long(&self.message) {
+                    true => Class::ContextTooLong,
+                    false => continue,
+                },
                 _ => continue,
             };
             return Some(class);
@@ -300,24 +294,76 @@ mod tests {
     #[test]
     fn the_shapes_of_the_field_are_understood() {
         let cases = [
-            (401, json!({"error": {"message": "no", "code": "invalid_api_key"}}), "unauthorized"),
-            (403, json!({"error": {"type": "permission_error", "message": "no"}}), "forbidden"),
-            (429, json!({"error": {"type": "insufficient_quota", "message": "pay"}}), "quota_exhausted"),
-            (429, json!({"error": {"type": "tokens", "code": "rate_limit_exceeded"}}), "rate_limited"),
+            (
+                401,
+                json!({"error": {"message": "no", "code": "invalid_api_key"}}),
+                "unauthorized",
+            ),
+            (
+                403,
+                json!({"error": {"type": "permission_error", "message": "no"}}),
+                "forbidden",
+            ),
+            (
+                429,
+                json!({"error": {"type": "insufficient_quota", "message": "pay"}}),
+                "quota_exhausted",
+            ),
+            (
+                429,
+                json!({"error": {"type": "tokens", "code": "rate_limit_exceeded"}}),
+                "rate_limited",
+            ),
             (429, json!("not an object"), "rate_limited"),
-            (400, json!({"error": {"code": "context_length_exceeded", "message": "x"}}), "context_too_long"),
-            (400, json!({"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 201 tokens > 200"}}), "context_too_long"),
-            (400, json!({"message": "Input is too long for requested model."}), "context_too_long"),
-            (400, json!({"error": {"code": "content_filter", "message": "x"}}), "content_filtered"),
-            (400, json!({"error": {"message": "temperature must be below 2"}}), "invalid_request"),
-            (404, json!({"error": {"message": "x", "code": "model_not_found"}}), "unknown_model"),
-            (422, json!({"detail": "messages is missing"}), "invalid_request"),
+            (
+                400,
+                json!({"error": {"code": "context_length_exceeded", "message": "x"}}),
+                "context_too_long",
+            ),
+            (
+                400,
+                json!({"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 201 tokens > 200"}}),
+                "context_too_long",
+            ),
+            (
+                400,
+                json!({"message": "Input is too long for requested model."}),
+                "context_too_long",
+            ),
+            (
+                400,
+                json!({"error": {"code": "content_filter", "message": "x"}}),
+                "content_filtered",
+            ),
+            (
+                400,
+                json!({"error": {"message": "temperature must be below 2"}}),
+                "invalid_request",
+            ),
+            (
+                404,
+                json!({"error": {"message": "x", "code": "model_not_found"}}),
+                "unknown_model",
+            ),
+            (
+                422,
+                json!({"detail": "messages is missing"}),
+                "invalid_request",
+            ),
             (500, json!({"error": "boom"}), "unavailable"),
-            (529, json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}), "overloaded"),
+            (
+                529,
+                json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+                "overloaded",
+            ),
             (301, json!({}), "invalid_request"),
         ];
         for (status, body, code) in cases {
-            assert_eq!(error_of(status, body.clone()).code(), code, "{status} {body}");
+            assert_eq!(
+                error_of(status, body.clone()).code(),
+                code,
+                "{status} {body}"
+            );
         }
         assert_eq!(
             error_of(422, json!({"detail": "messages is missing"})).to_string(),
@@ -335,7 +381,10 @@ mod tests {
         };
         assert_eq!(read("retry-after", "7"), Some(Duration::from_secs(7)));
         assert_eq!(read("retry-after", "0.5"), Some(Duration::from_millis(500)));
-        assert_eq!(read("retry-after-ms", "250"), Some(Duration::from_millis(250)));
+        assert_eq!(
+            read("retry-after-ms", "250"),
+            Some(Duration::from_millis(250))
+        );
         assert_eq!(
             read("retry-after", "Sun, 01 Mar 2026 10:01:30 GMT"),
             Some(Duration::from_secs(90))

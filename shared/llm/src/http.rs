@@ -98,10 +98,7 @@ impl Http {
             .client
             .post(post.url)
             .headers(post.headers)
-            .header(
-                USER_AGENT,
-                concat!("overglass/", env!("CARGO_PKG_VERSION")),
-            )
+            .header(USER_AGENT, concat!("overglass/", env!("CARGO_PKG_VERSION")))
             .body(post.body);
         let after = self.timeouts.first_byte;
         let response = tokio::time::timeout(after, request.send())
@@ -165,10 +162,15 @@ impl Reply {
 }
 
 /// A header value that does not show up in debug output.
-pub(crate) fn secret_header(prefix: &str, secret: &SecretString) -> Result<HeaderValue, ModelError> {
-    let mut value = HeaderValue::from_str(&format!("{prefix}{}", secret.expose_secret()))
-        .map_err(|_| ModelError::InvalidRequest {
-            message: "the configured key has characters that no key can have".to_owned(),
+pub(crate) fn secret_header(
+    prefix: &str,
+    secret: &SecretString,
+) -> Result<HeaderValue, ModelError> {
+    let mut value =
+        HeaderValue::from_str(&format!("{prefix}{}", secret.expose_secret())).map_err(|_| {
+            ModelError::InvalidRequest {
+                message: "the configured key has characters that no key can have".to_owned(),
+            }
         })?;
     value.set_sensitive(true);
     Ok(value)

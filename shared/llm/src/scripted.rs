@@ -115,10 +115,7 @@ impl Turn {
     }
 
     /// Says something and calls tools.
-    pub fn reply<N: Into<String>>(
-        text: &str,
-        calls: impl IntoIterator<Item = (N, Value)>,
-    ) -> Self {
+    pub fn reply<N: Into<String>>(text: &str, calls: impl IntoIterator<Item = (N, Value)>) -> Self {
         let mut deltas: Vec<Delta> = text
             .split_inclusive(' ')
             .map(|word| Delta::TextDelta { text: word.into() })
@@ -240,7 +237,10 @@ impl Turn {
             pace,
             ..
         } = self;
-        let mut steps: Vec<Step> = deltas.into_iter().map(|delta| Step::Item(Ok(delta))).collect();
+        let mut steps: Vec<Step> = deltas
+            .into_iter()
+            .map(|delta| Step::Item(Ok(delta)))
+            .collect();
         if let Some((position, error)) = cut {
             steps.truncate(position);
             steps.push(Step::Item(Err(error)));

@@ -40,11 +40,8 @@ pub(crate) trait Decoder: Send + 'static {
     type Frame;
 
     /// Appends what a frame says. [`Delta::Finished`] ends the reply.
-    fn frame(
-        &mut self,
-        frame: Self::Frame,
-        deltas: &mut VecDeque<Delta>,
-    ) -> Result<(), ModelError>;
+    fn frame(&mut self, frame: Self::Frame, deltas: &mut VecDeque<Delta>)
+    -> Result<(), ModelError>;
 
     /// Called when the connection ended before [`Delta::Finished`]: appends it if the reply was
     /// complete all the same, and otherwise leaves it out.

@@ -120,6 +120,8 @@ fn filter(answer: Vec<IpAddr>, loopback_expected: bool) -> Result<Vec<IpAddr>, U
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn addresses(texts: &[&str]) -> Vec<IpAddr> {
@@ -180,6 +182,36 @@ mod tests {
         assert!(matches!(
             filter(Vec::new(), false),
             Err(Unresolvable::NotFound(None))
+        ));
+    }
+
+    /// A public answer, then a private one: the first is passed on as it is, for one connection, and
+    /// the second stops the next connection before it starts.
+    #[tokio::test]
+    async fn a_name_that_turns_private_is_refused_when_it_does() {
+        struct Rebinding(AtomicUsize);
+        impl Lookup for Rebinding {
+            fn lookup(&self, _: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+                let text = match self.0.fetch_add(1, Ordering::SeqCst) {
+                    0 => "93.184.215.14",
+                    _ => "169.254.169.254",
+                };
+                std::future::ready(Ok(addresses(&[text]))).boxed()
+            }
+        }
+        let resolver = FilteringResolver {
+            lookup: Arc::new(Rebinding(AtomicUsize::new(0))),
+            reaches_loopback: true,
+        };
+        let name = || "rebind.attacker.com".parse::<Name>().expect("a name");
+        let first = resolver.resolve(name()).await.expect("a public answer");
+        let dialled: Vec<String> = first.map(|socket| socket.to_string()).collect();
+        assert_eq!(dialled, ["93.184.215.14:0"]);
+        let second = resolver.resolve(name()).await.map(drop);
+        let refusal = second.expect_err("a private answer");
+        assert!(matches!(
+            refusal.downcast_ref::<Unresolvable>(),
+            Some(Unresolvable::NotPublic)
         ));
     }
 }

@@ -8,7 +8,7 @@ use domain::api_key::{ApiKey, KeySecret};
 use domain::event::EventKind;
 use domain::permission::Permission;
 use kernel::cursor::{Page, PageRequest};
-use kernel::{AgentId, ApiKeyId, Timestamp, UserId};
+use kernel::{AgentId, ApiKeyId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -45,7 +45,6 @@ pub struct NewApiKey {
     pub scopes: BTreeSet<Permission>,
     pub agent: Option<AgentId>,
     pub expires_at: Option<Timestamp>,
-    pub created_by: UserId,
 }
 
 /// A secret, by its hash and the characters that may be shown.
@@ -112,7 +111,7 @@ impl ApiKeys<'_> {
             expires_at: new.expires_at,
             revoked_at: None,
             last_used_at: None,
-            created_by: new.created_by,
+            created_by: cause.actor,
             created_at: now,
             updated_at: now,
             version: 1,

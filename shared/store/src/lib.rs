@@ -77,6 +77,19 @@ pub enum Error {
     Object(#[from] objects::ObjectError),
 }
 
+/// An error of the AWS SDK with all its causes, in one line for the log.
+#[must_use]
+pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 /// What a change did to the fields of something: for each that differs, before and after. Readers
 /// of the event log and auditors see what was changed, not only that something was.
 pub(crate) fn changes<T: serde::Serialize>(before: &T, after: &T) -> serde_json::Value {

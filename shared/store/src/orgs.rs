@@ -166,6 +166,16 @@ impl Orgs<'_> {
         Ok(self.store.commit(commit).await?)
     }
 
+    /// The membership by which a user gets into the org: `None` where the org is gone or the user
+    /// is not in it.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn admission(&self, user: UserId) -> Result<Option<Member>, ReadError> {
+        let (org, member) = tokio::try_join!(self.get(), self.member(user))?;
+        Ok(member.filter(|_| org.is_some()))
+    }
+
     /// A member of the org.
     ///
     /// # Errors
@@ -243,7 +253,6 @@ impl Orgs<'_> {
         cause: &Cause,
         email: String,
         role: Role,
-        invited_by: UserId,
     ) -> Result<Invitation, Error> {
         let now = self.store.now();
         let invitation = Invitation {
@@ -251,7 +260,7 @@ impl Orgs<'_> {
             org: self.tenant.org(),
             email: email.to_lowercase(),
             role,
-            invited_by,
+            invited_by: cause.actor,
             created_at: now,
             expires_at: now.plus(INVITATION_LIFETIME),
         };

@@ -98,7 +98,8 @@ pub(crate) async fn serve(listener: TcpListener, database: Database, stop: Cance
 
 /// Deletes expired items every `interval` until told to stop.
 pub(crate) async fn expire(database: Database, interval: Duration, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(interval);
+    // An interval of nothing would be refused.
+    let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -111,6 +112,39 @@ pub(crate) async fn expire(database: Database, interval: Duration, stop: Cancell
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "cannot delete expired items"),
             Err(panic) => tracing::error!(%panic, "the deletion of expired items panicked"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::Storage;
+
+    #[test]
+    fn the_last_stream_record_is_found_without_reading_them_all() {
+        let root = tempfile::tempdir().expect("a folder");
+        let storage = Storage::Folder(root.path().to_path_buf());
+        let folder = DataFolder::open(&storage).expect("opened");
+        let checkpoints = Checkpoints::new(folder.checkpoints());
+        let _engine = open(&folder, &checkpoints).expect("opened");
+
+        let file = Connection::open(folder.database().expect("a file")).expect("opened");
+        // What the engine asks at every write, and at every look for records.
+        for question in [
+            "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1
+             FROM _stream_records WHERE table_name = 'log'",
+            "SELECT new_image FROM _stream_records
+             WHERE table_name = 'log' AND shard_id = 'shard'
+             AND CAST(sequence_number AS INTEGER) > 7
+             ORDER BY CAST(sequence_number AS INTEGER) ASC LIMIT 100",
+        ] {
+            let plan: String = file
+                .query_row(&format!("EXPLAIN QUERY PLAN {question}"), [], |row| {
+                    row.get("detail")
+                })
+                .expect("a plan");
+            assert!(plan.contains("overglass_stream_order"), "{plan}");
         }
     }
 }

@@ -19,13 +19,16 @@
 //! Every row was run; the tests of this crate keep them true.
 //!
 //! DynamoDB (`dynoxide`):
-//! - Signatures are not verified, and every reply allows any web origin.
-//!   Nothing but loopback can reach it.
+//! - Signatures are not verified, and every reply allows any web origin. It
+//!   listens on loopback only, but what runs on the same machine, a page in a
+//!   browser included, can reach it once it has found the port.
 //! - Reads are always consistent. `ConsistentRead` on a global index is still
 //!   refused, as on AWS.
 //! - There is no throttling, and no `TransactionConflict`: writes are
 //!   serialised.
 //! - `ClientRequestToken` is remembered in memory only: a restart forgets it.
+//! - A page that ends exactly at the last match has a `LastEvaluatedKey`; the
+//!   next is empty.
 //! - Stream records are never trimmed by the engine. On start this crate
 //!   removes those that are older than a day and that every consumer has
 //!   passed.
@@ -50,8 +53,6 @@
 //! - A long poll looks every 100 ms.
 //! - A receive with `VisibilityTimeout` 0 or a send with `DelaySeconds` 0 takes
 //!   the queue's default.
-//! - An unknown queue is `AWS.SimpleQueueService.NonExistentQueue`, which the
-//!   SDK does not map to its typed error.
 //! - Sizes, batch counts and delays above the limits of SQS are accepted.
 
 pub mod endpoints;
@@ -64,7 +65,9 @@ pub mod tables;
 
 mod checkpoint;
 mod database;
+mod definition;
 mod error;
+mod queue_server;
 
 pub use endpoints::{Clients, Endpoints};
 pub use error::{Error, StartError};

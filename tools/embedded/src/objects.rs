@@ -300,7 +300,7 @@ fn checked_body(
             }
             Some(Err(error)) => Some(Err(io::Error::other(error))),
             None => match hasher.take().map(ChecksumHasher::finalize) {
-                Some(computed) if false && computed != declared => {
+                Some(computed) if computed != declared => {
                     mismatched.store(true, Ordering::Release);
                     Some(Err(io::Error::other("checksum mismatch")))
                 }

@@ -15,7 +15,7 @@ use crate::endpoints::{Clients, Endpoints};
 use crate::error::{Error, StartError};
 use crate::folder::DataFolder;
 use crate::log_stream::LogStream;
-use crate::{database, objects, queues};
+use crate::{database, objects, queue_server};
 
 /// How long requests under way may take to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(5);
@@ -119,7 +119,11 @@ impl Services {
             )),
             tokio::spawn(database::serve(dynamodb, tables, stop.clone())),
             tokio::spawn(objects::serve(s3, files, stop.clone())),
-            tokio::spawn(queues::serve(sqs, endpoints.sqs.clone(), stop.clone())),
+            tokio::spawn(queue_server::serve(
+                sqs,
+                endpoints.sqs.clone(),
+                stop.clone(),
+            )),
         ];
         drop(entered);
 
@@ -145,7 +149,8 @@ impl Services {
     }
 
     /// Follows the stream of a table on behalf of `consumer`, from where that
-    /// consumer last stood. A new consumer begins with the oldest record.
+    /// consumer last stood. A new consumer begins with the oldest record. Only
+    /// one follower at a time may speak for a consumer.
     ///
     /// # Errors
     ///

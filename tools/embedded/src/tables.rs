@@ -36,16 +36,15 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
-    GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, SearchSchemaElement, SearchSchemaElementType, StreamSpecification,
-    StreamViewType, TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
-    VectorAttributeDefinition, VectorDistanceFunction, VectorIndex,
+    CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate, KeySchemaElement,
+    StreamSpecification, TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
 };
 
+use crate::definition::{
+    Shape, create_table, has_vector_index, index_keys, keys, new_images, shapes, text, whole_items,
+};
 use crate::error::Error;
 
 /// The name of Knowledge's vector index.
@@ -54,10 +53,6 @@ pub const VECTOR_INDEX: &str = "chunks";
 pub const VECTOR_DIMENSIONS: i64 = 256;
 /// Ephemeral's attribute of seconds since 1970 after which an item is void.
 pub const EXPIRY_ATTRIBUTE: &str = "expires_at";
-
-const VECTOR_ATTRIBUTE: &str = "embedding";
-const VECTOR_PARTITION: &str = "org";
-const VECTOR_FILTER: &str = "knowledge_base";
 
 /// What each table is called.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,58 +86,6 @@ impl Default for TableNames {
     fn default() -> Self {
         Self::prefixed("overglass")
     }
-}
-
-/// What a table has beyond its keys.
-#[derive(Default)]
-struct Shape {
-    indexes: &'static [&'static str],
-    stream: bool,
-    vectors: bool,
-    expiry: bool,
-}
-
-fn shapes(names: &TableNames) -> [(&str, Shape); 7] {
-    let plain = Shape::default;
-    [
-        (
-            &names.core,
-            Shape {
-                indexes: &["gsi1", "gsi2"],
-                ..plain()
-            },
-        ),
-        (
-            &names.work,
-            Shape {
-                indexes: &["gsi1", "gsi2", "due"],
-                ..plain()
-            },
-        ),
-        (
-            &names.log,
-            Shape {
-                stream: true,
-                ..plain()
-            },
-        ),
-        (&names.metrics, plain()),
-        (
-            &names.knowledge,
-            Shape {
-                vectors: true,
-                ..plain()
-            },
-        ),
-        (&names.audit, plain()),
-        (
-            &names.ephemeral,
-            Shape {
-                expiry: true,
-                ..plain()
-            },
-        ),
-    ]
 }
 
 /// Makes the tables that are missing, and adds the global indexes and streams
@@ -180,51 +123,12 @@ async fn describe(client: &Client, table: &str) -> Result<Option<TableDescriptio
 }
 
 async fn create(client: &Client, table: &str, shape: &Shape) -> Result<(), Error> {
-    definition(client, table, shape)
+    create_table(client, table, shape)
         .map_err(|error| Error::call("CreateTable", table, error))?
         .send()
         .await
         .map(drop)
         .map_err(|error| Error::call("CreateTable", table, error))
-}
-
-fn definition(
-    client: &Client,
-    table: &str,
-    shape: &Shape,
-) -> Result<CreateTableFluentBuilder, BuildError> {
-    let mut table = client
-        .create_table()
-        .table_name(table)
-        .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(text("pk")?)
-        .attribute_definitions(text("sk")?)
-        .set_key_schema(Some(keys("pk", "sk")?));
-    for index in shape.indexes {
-        let (partition, sort) = index_keys(index);
-        table = table
-            .attribute_definitions(text(&partition)?)
-            .attribute_definitions(text(&sort)?)
-            .global_secondary_indexes(
-                GlobalSecondaryIndex::builder()
-                    .index_name(*index)
-                    .set_key_schema(Some(keys(&partition, &sort)?))
-                    .projection(whole_items())
-                    .build()?,
-            );
-    }
-    if shape.stream {
-        table = table.stream_specification(new_images()?);
-    }
-    if shape.vectors {
-        // The attributes of the search schema are declared like keys; the
-        // vector itself must not be.
-        table = table
-            .attribute_definitions(text(VECTOR_PARTITION)?)
-            .attribute_definitions(text(VECTOR_FILTER)?)
-            .vector_indexes(vector_index()?);
-    }
-    Ok(table)
 }
 
 /// Brings a table of an older data folder up to date.
@@ -275,24 +179,6 @@ async fn complete(
             .map_err(|error| Error::call("UpdateTable", table, error))?;
     }
     Ok(())
-}
-
-fn has_vector_index(description: &TableDescription) -> bool {
-    description.vector_indexes().iter().any(|index| {
-        let attribute = index
-            .vector_attribute()
-            .map(|vector| vector.attribute_name());
-        let schema: Vec<&str> = index
-            .search_schema()
-            .iter()
-            .map(SearchSchemaElement::attribute_name)
-            .collect();
-        index.index_name() == Some(VECTOR_INDEX)
-            && attribute == Some(VECTOR_ATTRIBUTE)
-            && index.dimensions() == Some(VECTOR_DIMENSIONS)
-            && index.distance_function() == Some(&VectorDistanceFunction::Cosine)
-            && schema == [VECTOR_PARTITION, VECTOR_FILTER]
-    })
 }
 
 async fn add_index(client: &Client, table: &str, index: &str) -> Result<(), Error> {
@@ -348,66 +234,4 @@ async fn expire(client: &Client, table: &str) -> Result<(), Error> {
         .await
         .map(drop)
         .map_err(|error| Error::call("UpdateTimeToLive", table, error))
-}
-
-fn index_keys(index: &str) -> (String, String) {
-    (format!("{index}pk"), format!("{index}sk"))
-}
-
-fn text(attribute: &str) -> Result<AttributeDefinition, BuildError> {
-    AttributeDefinition::builder()
-        .attribute_name(attribute)
-        .attribute_type(ScalarAttributeType::S)
-        .build()
-}
-
-fn keys(partition: &str, sort: &str) -> Result<Vec<KeySchemaElement>, BuildError> {
-    let key = |attribute: &str, key_type| {
-        KeySchemaElement::builder()
-            .attribute_name(attribute)
-            .key_type(key_type)
-            .build()
-    };
-    Ok(vec![
-        key(partition, KeyType::Hash)?,
-        key(sort, KeyType::Range)?,
-    ])
-}
-
-fn whole_items() -> Projection {
-    Projection::builder()
-        .projection_type(ProjectionType::All)
-        .build()
-}
-
-fn new_images() -> Result<StreamSpecification, BuildError> {
-    StreamSpecification::builder()
-        .stream_enabled(true)
-        .stream_view_type(StreamViewType::NewImage)
-        .build()
-}
-
-fn vector_index() -> Result<VectorIndex, BuildError> {
-    let element = |attribute: &str, role| {
-        SearchSchemaElement::builder()
-            .attribute_name(attribute)
-            .search_schema_element_type(role)
-            .build()
-    };
-    VectorIndex::builder()
-        .index_name(VECTOR_INDEX)
-        .vector_attribute(
-            VectorAttributeDefinition::builder()
-                .attribute_name(VECTOR_ATTRIBUTE)
-                .build()?,
-        )
-        .dimensions(VECTOR_DIMENSIONS)
-        .distance_function(VectorDistanceFunction::Cosine)
-        .search_schema(element(VECTOR_PARTITION, SearchSchemaElementType::Hash)?)
-        .search_schema(element(
-            VECTOR_FILTER,
-            SearchSchemaElementType::InlineFilter,
-        )?)
-        .projection(whole_items())
-        .build()
 }

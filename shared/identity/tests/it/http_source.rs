@@ -14,17 +14,20 @@ use crate::support::{AUDIENCE, NOW, Signer, claims_with, key_set, verifier};
 
 const CONFIGURATION: &str = "/.well-known/openid-configuration";
 
-/// Answers GET requests from a table of (path, status, body).
+/// Path to status line (with more headers, if any) and body.
+type Pages = HashMap<String, (String, Vec<u8>)>;
+
+/// Answers GET requests from a table.
 struct Issuer {
     address: SocketAddr,
-    pages: Arc<Mutex<HashMap<String, (String, Vec<u8>)>>>,
+    pages: Arc<Mutex<Pages>>,
 }
 
 impl Issuer {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let pages = Arc::new(Mutex::new(HashMap::<String, (String, Vec<u8>)>::new()));
+        let pages = Arc::new(Mutex::new(Pages::new()));
         let served = Arc::clone(&pages);
         tokio::spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {

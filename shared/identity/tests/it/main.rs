@@ -3,5 +3,6 @@
 mod api_keys;
 mod http_source;
 mod key_cache;
+mod signatures;
 mod support;
 mod tokens;

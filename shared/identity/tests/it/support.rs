@@ -172,6 +172,13 @@ pub fn verifier(source: Arc<dyn KeySource>) -> Verifier {
     Verifier::new(ISSUER, [AUDIENCE], source).expect("a verifier")
 }
 
+/// A verifier that knows one Ed25519 key, with that key.
+pub fn simple() -> (Signer, Verifier) {
+    let signer = Signer::ed("ed-1");
+    let verifier = verifier(FakeSource::new(key_set([&signer])));
+    (signer, verifier)
+}
+
 /// A source that counts, and answers what the test says, when the test says.
 pub struct FakeSource {
     answer: Mutex<Result<Vec<u8>, String>>,

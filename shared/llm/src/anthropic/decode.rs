@@ -26,7 +26,11 @@ pub(super) struct Messages {
 /// A content block that is being written.
 enum Block {
     Text,
-    Call { index: u32, start: String, wrote: bool },
+    Call {
+        index: u32,
+        start: String,
+        wrote: bool,
+    },
     /// Reasoning, gathered whole: the signature covers it, so it has to go back as it came.
     Thinking(Value),
     Other,
@@ -78,10 +82,18 @@ struct MessageTail {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum BlockDelta {
-    TextDelta { text: String },
-    InputJsonDelta { partial_json: String },
-    ThinkingDelta { thinking: String },
-    SignatureDelta { signature: String },
+    TextDelta {
+        text: String,
+    },
+    InputJsonDelta {
+        partial_json: String,
+    },
+    ThinkingDelta {
+        thinking: String,
+    },
+    SignatureDelta {
+        signature: String,
+    },
     #[serde(other)]
     Unknown,
 }

@@ -70,7 +70,10 @@ impl ChatModel for Anthropic {
             HeaderValue::from_static(VERSION),
         );
         for key in &self.keys {
-            headers.insert(HeaderName::from_static("x-api-key"), secret_header("", key)?);
+            headers.insert(
+                HeaderName::from_static("x-api-key"),
+                secret_header("", key)?,
+            );
         }
         let reply = self
             .http

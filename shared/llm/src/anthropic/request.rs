@@ -126,10 +126,12 @@ fn text_block(text: &str) -> Option<Value> {
 /// may hold other ids.
 fn safe_id(id: &str) -> String {
     id.chars()
-        .map(|c| match c.is_ascii_alphanumeric() || c == '_' || c == '-' {
-            true => c,
-            false => '_',
-        })
+        .map(
+            |c| match c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                true => c,
+                false => '_',
+            },
+        )
         .collect()
 }
 

@@ -106,7 +106,11 @@ impl Converse {
     fn stop_block(&mut self, payload: &Value, deltas: &mut VecDeque<Delta>) {
         let number = block_number(payload);
         self.calls.remove(&number);
-        if let Some(data) = self.reasoning.remove(&number).and_then(Reasoning::into_block) {
+        if let Some(data) = self
+            .reasoning
+            .remove(&number)
+            .and_then(Reasoning::into_block)
+        {
             deltas.push_back(Delta::Opaque {
                 part: OpaquePart {
                     provider: PROVIDER.to_owned(),

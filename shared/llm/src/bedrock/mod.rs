@@ -9,7 +9,6 @@ mod frames;
 mod request;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -111,13 +110,10 @@ impl Bedrock {
                 self.chain.get_or_try_init(|| self.default_chain()).await?
             }
         };
-        let credentials = provider
-            .provide_credentials()
-            .await
-            .map_err(|error| {
-                tracing::warn!(error = %error, "AWS credentials for Bedrock could not be obtained");
-                unauthorised()
-            })?;
+        let credentials = provider.provide_credentials().await.map_err(|error| {
+            tracing::warn!(error = %error, "AWS credentials for Bedrock could not be obtained");
+            unauthorised()
+        })?;
         signature(&credentials, &self.region, url, body, SystemTime::now())
     }
 
@@ -211,7 +207,10 @@ fn signature(
         (Some(host), None) => host.to_owned(),
         (None, _) => return Err(fault("the endpoint has no host".to_owned())),
     };
-    let signed_headers = [("host", host.as_str()), ("content-type", "application/json")];
+    let signed_headers = [
+        ("host", host.as_str()),
+        ("content-type", "application/json"),
+    ];
     let request = SignableRequest::new(
         "POST",
         url.as_str(),
@@ -245,7 +244,7 @@ fn unauthorised() -> ModelError {
 /// Credentials that never change, for tests and tools.
 impl From<Credentials> for BedrockCredentials {
     fn from(credentials: Credentials) -> Self {
-        Self::Provider(SharedCredentialsProvider::new(Arc::new(credentials)))
+        Self::Provider(SharedCredentialsProvider::new(credentials))
     }
 }
 
@@ -259,11 +258,18 @@ mod tests {
         let base = Url::parse("https://bedrock-runtime.eu-west-1.amazonaws.com").unwrap();
         let base = under(&base, &["model"]).unwrap();
         assert_eq!(
-            under_encoded(&base, "eu.amazon.nova-pro-v1:0").unwrap().as_str(),
+            under_encoded(&base, "eu.amazon.nova-pro-v1:0")
+                .unwrap()
+                .as_str(),
             "https://bedrock-runtime.eu-west-1.amazonaws.com/model/eu.amazon.nova-pro-v1%3A0/converse-stream"
         );
         assert_eq!(
-            under_encoded(&base, "arn:aws:bedrock:eu-west-1:1:inference-profile/a/../b").unwrap().path(),
+            under_encoded(
+                &base,
+                "arn:aws:bedrock:eu-west-1:1:inference-profile/a/../b"
+            )
+            .unwrap()
+            .path(),
             "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Fa%2F..%2Fb/converse-stream"
         );
     }

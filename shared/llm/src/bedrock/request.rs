@@ -123,9 +123,11 @@ fn text_block(text: &str) -> Option<Value> {
 fn safe_id(id: &str) -> String {
     id.chars()
         .take(64)
-        .map(|c| match c.is_ascii_alphanumeric() || c == '_' || c == '-' {
-            true => c,
-            false => '_',
-        })
+        .map(
+            |c| match c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                true => c,
+                false => '_',
+            },
+        )
         .collect()
 }

@@ -57,7 +57,9 @@ pub(super) fn passages(content: &str) -> Option<Vec<Passage>> {
 }
 
 fn passage(position: usize, raw: &Value) -> Option<Passage> {
-    let text = raw["text"].as_str().filter(|text| !text.trim().is_empty())?;
+    let text = raw["text"]
+        .as_str()
+        .filter(|text| !text.trim().is_empty())?;
     Some(Passage {
         source: Source {
             label: label(&raw["citation"]).unwrap_or_else(|| format!("[{}]", position + 1)),
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn documents_come_whole_or_by_page() {
-        let of = &passages(r#"{"passages":[{"document":"a.pdf","page":1,"text":"x"}]}"#).unwrap()[0];
+        let of =
+            &passages(r#"{"passages":[{"document":"a.pdf","page":1,"text":"x"}]}"#).unwrap()[0];
         let by_page = json!({"pages": [{"page": 1, "text": "a"}, {"page": 2, "text": "b"}]});
         let pages: Vec<String> = document_text(&by_page.to_string(), of)
             .iter()

@@ -80,21 +80,52 @@ const AUXILIARIES: &[&str] = &[
     "will", "has", "have",
 ];
 const REQUESTS: &[&str] = &[
-    "find", "tell", "list", "show", "give", "explain", "describe", "summarise", "summarize",
-    "look", "search", "say", "state", "name", "report", "compare", "answer", "check", "determine",
+    "find",
+    "tell",
+    "list",
+    "show",
+    "give",
+    "explain",
+    "describe",
+    "summarise",
+    "summarize",
+    "look",
+    "search",
+    "say",
+    "state",
+    "name",
+    "report",
+    "compare",
+    "answer",
+    "check",
+    "determine",
 ];
-const PRONOUNS: &[&str] = &["it", "its", "they", "them", "their", "this", "that", "these", "those"];
+const PRONOUNS: &[&str] = &[
+    "it", "its", "they", "them", "their", "this", "that", "these", "those",
+];
 const PEOPLE: &[&str] = &[
-    "human", "person", "someone", "somebody", "operator", "manager", "supervisor", "colleague",
-    "expert", "team", "approver", "people", "engineer", "user",
+    "human",
+    "person",
+    "someone",
+    "somebody",
+    "operator",
+    "manager",
+    "supervisor",
+    "colleague",
+    "expert",
+    "team",
+    "approver",
+    "people",
+    "engineer",
+    "user",
 ];
 
 /// Reads a message. `earlier` is what the person said before it, for words like "it".
 pub(super) fn read(message: &str, earlier: Option<&str>) -> Intent {
     let mut intent = Intent::default();
     let mut rest: Vec<String> = Vec::new();
-    for line in message.lines() {
-        for sentence in sentences(line) {
+    for line in joined_lines(message) {
+        for sentence in sentences(&line) {
             for clause in clauses(&sentence) {
                 match order(&clause) {
                     Some(order) => intent.orders.push(order),
@@ -111,6 +142,24 @@ pub(super) fn read(message: &str, earlier: Option<&str>) -> Intent {
         }
     }
     intent
+}
+
+/// The lines of a message, with those joined that only the width of a page had split.
+fn joined_lines(message: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in message.lines().map(str::trim) {
+        match lines.last_mut() {
+            Some(last)
+                if last.ends_with(|c: char| c.is_alphanumeric() || c == ',')
+                    && line.starts_with(char::is_lowercase) =>
+            {
+                last.push(' ');
+                last.push_str(line);
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines
 }
 
 impl Order {
@@ -138,7 +187,13 @@ impl Order {
 /// Splits a sentence where an order begins: "find X and remember it".
 fn clauses(sentence: &str) -> Vec<String> {
     const CONNECTORS: [&str; 7] = [
-        ", and then ", ", then ", " and then ", " then ", ", and ", " and ", ", ",
+        ", and then ",
+        ", then ",
+        " and then ",
+        " then ",
+        ", and ",
+        " and ",
+        ", ",
     ];
     let lower = sentence.to_lowercase();
     // Lower case may change the length of a text in rare scripts; then it is one clause.
@@ -152,7 +207,9 @@ fn clauses(sentence: &str) -> Vec<String> {
                 .iter()
                 .find(|connector| lower[position..].starts_with(**connector))?;
             let next = position + connector.len();
-            order(&sentence[next..]).is_some().then_some((position, next))
+            order(&sentence[next..])
+                .is_some()
+                .then_some((position, next))
         })
         .next();
     match cut {
@@ -186,7 +243,14 @@ fn order(clause: &str) -> Option<Order> {
 fn remember(clause: &str, is_question: bool) -> Option<Order> {
     let content = after_any(
         clause,
-        &["remember", "memorise", "memorize", "keep in mind", "note that", "don't forget"],
+        &[
+            "remember",
+            "memorise",
+            "memorize",
+            "keep in mind",
+            "note that",
+            "don't forget",
+        ],
     )?;
     let content = after_any(content, &["that", "this:", "the following:", ":"]).unwrap_or(content);
     let content = trim(content);
@@ -213,14 +277,29 @@ fn create_task(clause: &str) -> Option<Order> {
         return None;
     }
     let title = title.trim_start_matches([':', ',', ' ']);
-    let title = after_any(title, &["to", "for", "called", "titled", "named", "that says", "about"])
-        .unwrap_or(title);
+    let title = after_any(
+        title,
+        &[
+            "to",
+            "for",
+            "called",
+            "titled",
+            "named",
+            "that says",
+            "about",
+        ],
+    )
+    .unwrap_or(title);
     Some(Order::CreateTask(subject(trim(title))))
 }
 
 fn ask_human(clause: &str, verb: &str, words: &[String]) -> Option<Order> {
-    let asks_approval = words.iter().any(|word| word.starts_with("approv") || word == "confirmation");
-    let person = words.iter().position(|word| PEOPLE.contains(&word.as_str()));
+    let asks_approval = words
+        .iter()
+        .any(|word| word.starts_with("approv") || word == "confirmation");
+    let person = words
+        .iter()
+        .position(|word| PEOPLE.contains(&word.as_str()));
     if person.is_none() && !asks_approval {
         return None;
     }
@@ -238,8 +317,22 @@ fn ask_human(clause: &str, verb: &str, words: &[String]) -> Option<Order> {
 
 fn remainder_after_person(clause: &str, verb: &str) -> String {
     const SKIPPED: &[&str] = &[
-        "a", "an", "the", "my", "our", "with", "from", "for", "to", "about", "of", "on", "that",
-        "approval", "confirmation", "s",
+        "a",
+        "an",
+        "the",
+        "my",
+        "our",
+        "with",
+        "from",
+        "for",
+        "to",
+        "about",
+        "of",
+        "on",
+        "that",
+        "approval",
+        "confirmation",
+        "s",
     ];
     let mut kept: Vec<&str> = Vec::new();
     let mut seen_person = false;
@@ -252,7 +345,10 @@ fn remainder_after_person(clause: &str, verb: &str) -> String {
         if PEOPLE.contains(&bare) && !seen_person {
             seen_person = true;
             // "with a manager": the words that led to the person go with him.
-            while kept.last().is_some_and(|word| SKIPPED.contains(&word.to_lowercase().as_str())) {
+            while kept
+                .last()
+                .is_some_and(|word| SKIPPED.contains(&word.to_lowercase().as_str()))
+            {
                 kept.pop();
             }
         } else if at_start && (bare == verb || SKIPPED.contains(&bare)) {
@@ -266,9 +362,22 @@ fn remainder_after_person(clause: &str, verb: &str) -> String {
 
 fn subject(text: &str) -> Subject {
     const THE_ANSWER: &[&str] = &[
-        "", "it", "this", "that", "them", "the answer", "the result", "the results",
-        "your answer", "this answer", "what you find", "what you found", "the finding",
-        "the findings", "the value", "the answers",
+        "",
+        "it",
+        "this",
+        "that",
+        "them",
+        "the answer",
+        "the result",
+        "the results",
+        "your answer",
+        "this answer",
+        "what you find",
+        "what you found",
+        "the finding",
+        "the findings",
+        "the value",
+        "the answers",
     ];
     let text = trim(text);
     let lower = text.to_lowercase();
@@ -379,13 +488,29 @@ pub(super) fn content(text: &str) -> Vec<String> {
 }
 
 fn has_pronoun(text: &str) -> bool {
-    words(text).iter().any(|word| PRONOUNS.contains(&word.as_str()))
+    words(text)
+        .iter()
+        .any(|word| PRONOUNS.contains(&word.as_str()))
 }
 
 fn strip_politeness(clause: &str) -> &str {
     const OPENINGS: &[&str] = &[
-        "please", "then", "also", "finally", "and", "next", "afterwards", "kindly", "can you",
-        "could you", "would you", "i want you to", "make sure to", "make sure you", "now", "first",
+        "please",
+        "then",
+        "also",
+        "finally",
+        "and",
+        "next",
+        "afterwards",
+        "kindly",
+        "can you",
+        "could you",
+        "would you",
+        "i want you to",
+        "make sure to",
+        "make sure you",
+        "now",
+        "first",
     ];
     let mut rest = clause.trim_start_matches([',', ' ']);
     while let Some(shorter) = after_any(rest, OPENINGS) {
@@ -445,6 +570,10 @@ mod tests {
             ["How many hours between gearbox oil changes?"]
         );
         assert_eq!(
+            queries("Task: gearbox\n\nHow many hours between\ngearbox oil changes?"),
+            ["How many hours between gearbox oil changes?"]
+        );
+        assert_eq!(
             queries("Maintenance interval of the gearbox"),
             ["Maintenance interval of the gearbox"]
         );
@@ -454,22 +583,34 @@ mod tests {
     fn questions_with_two_parts_are_split() {
         assert_eq!(
             queries("How often is the gearbox oil changed, and which grade does the pump need?"),
-            ["How often is the gearbox oil changed", "which grade does the pump need?"]
+            [
+                "How often is the gearbox oil changed",
+                "which grade does the pump need?"
+            ]
         );
         assert_eq!(
             queries("Find out how often the filter is cleaned and who approves a shutdown."),
-            ["Find out how often the filter is cleaned", "who approves a shutdown."]
+            [
+                "Find out how often the filter is cleaned",
+                "who approves a shutdown."
+            ]
         );
         assert_eq!(
             queries("Where is the main valve? When was it replaced?"),
-            ["Where is the main valve?", "When was it replaced? (main valve)"]
+            [
+                "Where is the main valve?",
+                "When was it replaced? (main valve)"
+            ]
         );
     }
 
     #[test]
     fn it_refers_to_what_was_said_before() {
         let intent = read("And how heavy is it?", Some("Where is the spare gearbox?"));
-        assert_eq!(intent.questions[0].query, "And how heavy is it? (spare gearbox)");
+        assert_eq!(
+            intent.questions[0].query,
+            "And how heavy is it? (spare gearbox)"
+        );
         assert!(read("hello", None).questions.is_empty());
         assert!(read("Thanks!", None).questions.is_empty());
     }

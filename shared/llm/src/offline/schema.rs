@@ -69,9 +69,8 @@ pub(super) fn arguments(schema: &Value, hints: &[Hint<'_>], text: &str) -> Map<S
                 .cloned()
         });
         // A tool without a schema takes what we have under its best name.
-        let target = target.or_else(|| {
-            (properties.is_empty() && hint.anywhere).then(|| hint.names[0].to_owned())
-        });
+        let target = target
+            .or_else(|| (properties.is_empty() && hint.anywhere).then(|| hint.names[0].to_owned()));
         if let Some(name) = target {
             let property = properties.get(&name).unwrap_or(&Value::Null);
             if let Some(value) = filler.fit(property, &hint.value) {
@@ -196,7 +195,10 @@ impl<'a> Filler<'a> {
         if let Some(value) = schema.get("const").or_else(|| schema.get("default")) {
             return value.clone();
         }
-        if let Some(first) = schema["enum"].as_array().and_then(|choices| choices.first()) {
+        if let Some(first) = schema["enum"]
+            .as_array()
+            .and_then(|choices| choices.first())
+        {
             return first.clone();
         }
         match self.type_of(schema).as_str() {
@@ -243,7 +245,9 @@ impl<'a> Filler<'a> {
             .chars()
             .take(usize::try_from(most).unwrap_or(usize::MAX))
             .collect();
-        let missing = usize::try_from(least).unwrap_or(0).saturating_sub(sized.chars().count());
+        let missing = usize::try_from(least)
+            .unwrap_or(0)
+            .saturating_sub(sized.chars().count());
         sized.push_str(&".".repeat(missing));
         Value::String(sized)
     }

@@ -22,22 +22,118 @@ pub(super) struct Unit {
 
 /// Words that say nothing about the subject. Sorted, for a binary search.
 const STOP_WORDS: &[&str] = &[
-    "a", "about", "according", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at",
-    "be", "been", "before", "being", "between", "but", "by", "can", "could", "did", "do", "does",
-    "each", "every", "find", "for", "from", "get", "give", "had", "has", "have", "he", "her",
-    "here", "his", "how", "i", "if", "in", "into", "is", "it", "its", "list", "long", "many", "may",
-    "me", "might", "much", "must", "my", "need", "no", "not", "of", "often", "on", "or", "our",
-    "out", "please", "say", "says", "shall", "she", "should", "show", "so", "some", "tell", "than",
-    "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "up",
-    "us", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why",
-    "will", "with", "would", "you", "your",
+    "a",
+    "about",
+    "according",
+    "after",
+    "all",
+    "also",
+    "am",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "at",
+    "be",
+    "been",
+    "before",
+    "being",
+    "between",
+    "but",
+    "by",
+    "can",
+    "could",
+    "did",
+    "do",
+    "does",
+    "each",
+    "every",
+    "find",
+    "for",
+    "from",
+    "get",
+    "give",
+    "had",
+    "has",
+    "have",
+    "he",
+    "her",
+    "here",
+    "his",
+    "how",
+    "i",
+    "if",
+    "in",
+    "into",
+    "is",
+    "it",
+    "its",
+    "list",
+    "long",
+    "many",
+    "may",
+    "me",
+    "might",
+    "much",
+    "must",
+    "my",
+    "need",
+    "no",
+    "not",
+    "of",
+    "often",
+    "on",
+    "or",
+    "our",
+    "out",
+    "please",
+    "say",
+    "says",
+    "shall",
+    "she",
+    "should",
+    "show",
+    "so",
+    "some",
+    "tell",
+    "than",
+    "that",
+    "the",
+    "their",
+    "them",
+    "then",
+    "there",
+    "these",
+    "they",
+    "this",
+    "those",
+    "to",
+    "up",
+    "us",
+    "was",
+    "we",
+    "were",
+    "what",
+    "when",
+    "where",
+    "which",
+    "who",
+    "whom",
+    "whose",
+    "why",
+    "will",
+    "with",
+    "would",
+    "you",
+    "your",
 ];
 
 /// Abbreviations after which a full stop ends no sentence.
 const ABBREVIATIONS: &[&str] = &[
     "approx", "art", "ca", "cf", "co", "dr", "e.g", "eq", "etc", "fig", "i.e", "inc", "incl",
-    "ltd", "max", "min", "mr", "mrs", "ms", "no", "nos", "nr", "p", "pp", "sec", "st", "tel", "vol",
-    "vs",
+    "ltd", "max", "min", "mr", "mrs", "ms", "no", "nos", "nr", "p", "pp", "sec", "st", "tel",
+    "vol", "vs",
 ];
 
 /// Whether a lower-case word says nothing about the subject.
@@ -116,7 +212,9 @@ fn number(word: &str) -> Option<String> {
         return Some((position + 2).to_string());
     }
     if !word.starts_with(|c: char| c.is_ascii_digit())
-        || !word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ','))
+        || !word
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '.' | ','))
     {
         return None;
     }
@@ -178,7 +276,10 @@ fn single_consonant(mut base: String) -> String {
     let length = bytes.len();
     if length > 3
         && bytes[length - 1] == bytes[length - 2]
-        && matches!(bytes[length - 1], b'b' | b'd' | b'g' | b'm' | b'n' | b'p' | b'r' | b't')
+        && matches!(
+            bytes[length - 1],
+            b'b' | b'd' | b'g' | b'm' | b'n' | b'p' | b'r' | b't'
+        )
     {
         base.pop();
     }
@@ -248,7 +349,10 @@ impl Splitter {
 
     /// A row reads as "column: cell, column: cell", so that it makes sense outside its table.
     fn row(&mut self, cells: Vec<String>) {
-        if cells.iter().all(|cell| cell.chars().all(|c| matches!(c, '-' | ':' | ' '))) {
+        if cells
+            .iter()
+            .all(|cell| cell.chars().all(|c| matches!(c, '-' | ':' | ' ')))
+        {
             return;
         }
         let Some(header) = &self.table_header else {
@@ -259,10 +363,12 @@ impl Splitter {
             .iter()
             .enumerate()
             .filter(|(_, cell)| !cell.is_empty())
-            .map(|(column, cell)| match header.get(column).filter(|name| !name.is_empty()) {
-                Some(name) => format!("{name}: {cell}"),
-                None => cell.clone(),
-            })
+            .map(
+                |(column, cell)| match header.get(column).filter(|name| !name.is_empty()) {
+                    Some(name) => format!("{name}: {cell}"),
+                    None => cell.clone(),
+                },
+            )
             .collect::<Vec<_>>()
             .join(", ");
         self.push(text, false);
@@ -339,7 +445,10 @@ pub(super) fn sentences(paragraph: &str) -> Vec<String> {
         }
         let mut rest = chars[position + 1..].iter().map(|(_, c)| *c);
         let closes = |c: char| matches!(c, '"' | '”' | '’' | ')' | ']');
-        let spaced = rest.by_ref().find(|c| !closes(*c)).is_some_and(char::is_whitespace);
+        let spaced = rest
+            .by_ref()
+            .find(|c| !closes(*c))
+            .is_some_and(char::is_whitespace);
         let follows = rest.find(|c| !c.is_whitespace());
         let begins = follows.is_some_and(|c| !c.is_lowercase());
         let ends = spaced && begins && !(c == '.' && is_abbreviation(&paragraph[start..offset]));
@@ -395,7 +504,13 @@ mod tests {
             &["maintain", "maintenance"],
             &["replace", "replaced", "replacement", "replacing"],
             &["battery", "batteries"],
-            &["operate", "operation", "operations", "operating", "operated"],
+            &[
+                "operate",
+                "operation",
+                "operations",
+                "operating",
+                "operated",
+            ],
             &["stop", "stops", "stopped", "stopping"],
             &["glass", "glasses"],
             &["lubricate", "lubrication", "lubricating"],
@@ -415,8 +530,14 @@ mod tests {
         assert_eq!(stems("2\u{202f}000 h"), ["2000", "h"]);
         assert_eq!(stems("1,5 bar"), ["1.5", "bar"]);
         assert_eq!(stems("1,234,567.89"), ["1234567.89"]);
-        assert_eq!(stems("20mm at 80 °C, 5%"), ["20", "mm", "at", "80", "°", "c", "5", "%"]);
-        assert_eq!(stems("M12 bolt, six of them"), ["m12", "bolt", "6", "of", "them"]);
+        assert_eq!(
+            stems("20mm at 80 °C, 5%"),
+            ["20", "mm", "at", "80", "°", "c", "5", "%"]
+        );
+        assert_eq!(
+            stems("M12 bolt, six of them"),
+            ["m12", "bolt", "6", "of", "them"]
+        );
         assert_eq!(stems("the pump's seal"), ["the", "pump", "seal"]);
     }
 
@@ -457,10 +578,15 @@ mod tests {
 
     #[test]
     fn table_rows_carry_their_columns() {
-        let table = "| Part | Interval |\n|---|:--|\n| Gearbox oil | 2,000 h |\n| Filter | |\n\nA\tB\n1\t2";
+        let table =
+            "| Part | Interval |\n|---|:--|\n| Gearbox oil | 2,000 h |\n| Filter | |\n\nA\tB\n1\t2";
         assert_eq!(
             texts(table),
-            ["Part: Gearbox oil, Interval: 2,000 h", "Part: Filter", "A: 1, B: 2"]
+            [
+                "Part: Gearbox oil, Interval: 2,000 h",
+                "Part: Filter",
+                "A: 1, B: 2"
+            ]
         );
     }
 }

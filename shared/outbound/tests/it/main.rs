@@ -2,5 +2,6 @@
 
 mod address_tricks;
 mod exchange;
+mod limits;
 mod rebinding;
 mod support;

@@ -1,16 +1,11 @@
 //! DNS rebinding: a name that answers one thing when it is checked and another when it is dialled.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::support::{ScriptedLookup, Server, response};
+use crate::support::{ScriptedLookup, Server, get, response};
 use futures::FutureExt;
-use outbound::{Client, Limits, Method, OutboundError, Policy, Request};
+use outbound::{Client, OutboundError, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-fn get(url: &str) -> Request {
-    Request::new(Method::GET, url)
-}
 
 /// The connection goes to the address of the first answer. The second answer, which the filter
 /// would have to refuse, is not asked for while that connection is made; the next request asks
@@ -55,40 +50,6 @@ async fn a_connection_is_pinned_to_the_answer_that_was_checked() {
         (lookup.times_asked("localhost"), server.connections()),
         (3, 2)
     );
-}
-
-/// The same with a public first answer. Nothing answers there, so the test is about what was asked
-/// and what the call failed on: connecting, not the filter.
-#[tokio::test]
-async fn a_public_then_private_name_is_asked_once_per_request() {
-    const HOST: &str = "rebind.attacker.com";
-    // A sink that swallows misdirected traffic by design; it serves DNS alone.
-    const SINK: &str = "192.31.196.1";
-    let lookup = Arc::new(ScriptedLookup::default().with(HOST, &[&[SINK], &["169.254.169.254"]]));
-    let limits = Limits {
-        connect: Duration::from_millis(300),
-        ..Limits::default()
-    };
-    let policy = Policy::public().with_limits(limits);
-    let client = Client::with_lookup(policy, lookup.clone()).expect("a client");
-
-    let first = client
-        .send(get("https://rebind.attacker.com:8443/"))
-        .await
-        .expect_err("no server");
-    assert!(
-        matches!(first.code(), "timed_out" | "connect_failed"),
-        "{first:?}"
-    );
-    assert!(!first.may_have_been_sent());
-    assert_eq!(lookup.times_asked(HOST), 1);
-
-    let second = client
-        .send(get("https://rebind.attacker.com:8443/"))
-        .await
-        .expect_err("private");
-    assert_eq!(second.code(), "address_not_allowed");
-    assert_eq!(lookup.times_asked(HOST), 2);
 }
 
 /// A connection is never kept for a later request, which would be younger than the check.

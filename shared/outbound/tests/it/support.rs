@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use outbound::Lookup;
+use outbound::{Client, Limits, Lookup, Method, OutboundError, Policy, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -153,4 +154,35 @@ impl Lookup for ScriptedLookup {
         *count += 1;
         std::future::ready(answer.ok_or_else(|| io::Error::other("no such name"))).boxed()
     }
+}
+
+pub const KIB: usize = 1024;
+
+/// Limits short enough for a test and far enough apart to tell which one was met.
+pub fn limits() -> Limits {
+    Limits {
+        connect: Duration::from_millis(500),
+        read: Duration::from_millis(400),
+        total: Duration::from_millis(1500),
+        request_bytes: 4 * KIB,
+        response_bytes: 64 * KIB,
+    }
+}
+
+pub fn client_for(server: &Server) -> Client {
+    let policy = Policy::public()
+        .allow_loopback_ports([server.port()])
+        .with_limits(limits());
+    Client::new(policy).expect("a client")
+}
+
+pub fn get(url: impl Into<String>) -> Request {
+    Request::new(Method::GET, url)
+}
+
+pub async fn failure(server: &Server, request: Request) -> OutboundError {
+    client_for(server)
+        .call(request)
+        .await
+        .expect_err("a failure")
 }

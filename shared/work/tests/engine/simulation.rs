@@ -55,7 +55,7 @@ struct World {
 struct Incidents {
     crashes: u64,
     freezes: u64,
-    killed_at_deadline: u64,
+    kills: u64,
     redelivered: u64,
 }
 
@@ -168,7 +168,7 @@ impl World {
                 NewJob::new(
                     OrgId::from_u128(1),
                     script::KIND,
-                    Lane::AgentInteractive,
+                    Lane::Files,
                     json!({ "number": number }),
                 )
                 .id(id)
@@ -267,7 +267,7 @@ impl World {
         let deadline = self.clock.now().plus(time);
         let freeze_at = (!self.store.is_healed() && self.dice.chance(self.faults.freeze)).then(|| {
             let pause = self.dice.millis(20_000, 120_000);
-            (self.dice.between(1, 80), pause)
+            (self.dice.between(1, 30), pause)
         });
         let crash_at = self.crash_point();
         let rings = batch
@@ -279,6 +279,8 @@ impl World {
         // One that stood still is let go on: it is the stale writer.
         let limit = if freeze_at.is_some() {
             time * 20
+        } else if !self.store.is_healed() && self.dice.chance(self.faults.kill) {
+            self.dice.millis(0, 60_000)
         } else {
             time + Duration::from_millis(2 * CLOCK_OFF_MILLIS)
         };
@@ -287,7 +289,7 @@ impl World {
             let mut incidents = lock(&self.incidents);
             incidents.freezes += u64::from(freeze_at.is_some());
             incidents.crashes += u64::from(matches!(ended, Ok(None)));
-            incidents.killed_at_deadline += u64::from(ended.is_err());
+            incidents.kills += u64::from(ended.is_err());
         }
         let answers = ended.ok().flatten();
         for (index, message) in batch.into_iter().enumerate() {
@@ -308,7 +310,7 @@ impl World {
 
     fn crash_point(&self) -> Option<u64> {
         let crashes = !self.store.is_healed() && self.dice.chance(self.faults.crash);
-        crashes.then(|| self.dice.between(1, 60))
+        crashes.then(|| self.dice.between(1, 40))
     }
 
     fn all_ended(&self, jobs: &[Job]) -> bool {
@@ -389,7 +391,7 @@ impl Totals {
             ("jobs cancelled", tally.cancelled),
             ("workers crashed", incidents.crashes),
             ("workers frozen", incidents.freezes),
-            ("workers killed at deadline", incidents.killed_at_deadline),
+            ("workers killed", incidents.kills),
             ("rings redelivered", incidents.redelivered),
         ] {
             *self.counts.entry(name).or_default() += count;
@@ -510,6 +512,11 @@ fn writes_without_a_version_are_noticed() {
         Sabotage::WritesWithoutVersion,
         &["versions count up by one", "are final"],
     );
+}
+
+#[test]
+fn forgotten_wakes_are_noticed() {
+    assert_noticed(Sabotage::ForgetsWakes, &["lost while parked"]);
 }
 
 #[test]

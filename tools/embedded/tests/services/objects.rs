@@ -29,7 +29,8 @@ async fn services() -> Services {
 fn browser() -> reqwest::Client {
     // Fails when another test of this process was first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    reqwest::Client::new()
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.expect("an HTTP client")
 }
 
 fn checksum(body: &[u8]) -> String {

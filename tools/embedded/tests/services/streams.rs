@@ -193,7 +193,7 @@ async fn a_consumer_goes_on_where_it_stood_after_a_restart() {
 }
 
 #[tokio::test]
-async fn an_outage_loses_nothing() {
+async fn an_outage_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let services = Services::start(Options::folder(folder.path())).await;
     let services = services.expect("started");
@@ -216,5 +216,52 @@ async fn a_table_without_a_stream_is_refused() {
     assert_eq!(
         error,
         "the stream of overglass-core cannot be followed: the table has none"
+    );
+}
+
+#[tokio::test]
+async fn old_records_are_removed_once_every_consumer_has_passed_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = async || {
+        Services::start(Options::folder(folder.path()))
+            .await
+            .expect("started")
+    };
+    let services = start().await;
+    let names = tables(&services).await;
+    write(&services, &names.log, &["evt_1", "evt_2", "evt_3"]).await;
+    for (consumer, stop_at) in [("fast", None), ("slow", Some(1))] {
+        let mut stream = services
+            .log_stream(&names.log, consumer)
+            .await
+            .expect("open");
+        let batch = next(&mut stream).await;
+        let response = stop_at.map_or_else(done, |stop| failed_at(&batch.event, stop));
+        stream.settle(&response).await.expect("settled");
+    }
+    services.shutdown().await;
+
+    let records = async || {
+        let services = start().await;
+        let newcomer = services.log_stream(&names.log, "newcomer").await;
+        let batch = next(&mut newcomer.expect("open")).await;
+        services.shutdown().await;
+        keys(&batch.event)
+    };
+    assert_eq!(
+        records().await,
+        ["evt_1", "evt_2", "evt_3"],
+        "a day is kept"
+    );
+    let file = rusqlite::Connection::open(folder.path().join("dynamodb.sqlite"));
+    file.and_then(|file| {
+        let day_and_more = "UPDATE _stream_records SET created_at = created_at - 90000";
+        file.execute(day_and_more, [])
+    })
+    .expect("the records age");
+    assert_eq!(
+        records().await,
+        ["evt_2", "evt_3"],
+        "the slow one needs them"
     );
 }

@@ -1,12 +1,13 @@
 //! What the stores build on: transactions, indexes, limits and expiry.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TimeToLiveStatus,
-    TransactWriteItem, Update,
+    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure,
+    TimeToLiveStatus, TransactWriteItem, Update,
 };
 use embedded::{Error, Options, Services, create_tables};
 
@@ -312,15 +313,13 @@ async fn items_expire() {
         Some(&TimeToLiveStatus::Enabled)
     );
 
-    for (sk, expires_at) in [("past", 1_000_000_000_u64), ("future", 9_000_000_000)] {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    for (sk, expires_at) in [("past", now - 60), ("future", now + 3600)] {
         let mut item = item("CACHE", sk, &[]);
-        // Times more than five years past are not deleted, as on AWS.
-        let recent = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("after 1970")
-            .as_secs()
-            - 60;
-        item.insert("expires_at".to_owned(), number(expires_at.max(recent)));
+        item.insert("expires_at".to_owned(), number(expires_at));
         put(&services, &names.ephemeral, item).await;
     }
     let gone = async {
@@ -339,4 +338,67 @@ async fn items_expire() {
             .await
             .is_some()
     );
+}
+
+#[tokio::test]
+async fn a_failed_condition_tells_what_was_there() {
+    let (services, names) = services().await;
+    let there = item("ORG#1", "ORG#1", &[("name", "")]);
+    put(&services, &names.core, there.clone()).await;
+    let refused = services
+        .clients()
+        .dynamodb
+        .put_item()
+        .table_name(&names.core)
+        .set_item(Some(item("ORG#1", "ORG#1", &[])))
+        .condition_expression("attribute_not_exists(pk)")
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .send()
+        .await
+        .expect_err("it is there")
+        .into_service_error();
+    match refused {
+        PutItemError::ConditionalCheckFailedException(failed) => {
+            assert_eq!(failed.item(), Some(&there));
+        }
+        other => panic!("another error: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn index_keys_may_be_missing_but_not_empty() {
+    let (services, names) = services().await;
+    put(&services, &names.core, item("ORG#1", "missing", &[])).await;
+    for empty in [text(""), AttributeValue::Null(true)] {
+        let mut item = item("ORG#1", "empty", &[("gsi1sk", "1")]);
+        item.insert("gsi1pk".to_owned(), empty);
+        let put = services.clients().dynamodb.put_item();
+        let put = put.table_name(&names.core).set_item(Some(item));
+        let refused = put.send().await.expect_err("not a key");
+        assert_eq!(refused.code(), Some("ValidationException"));
+    }
+}
+
+#[tokio::test]
+async fn a_full_page_may_be_the_last() {
+    let (services, names) = services().await;
+    for sk in ["1", "2"] {
+        put(&services, &names.core, item("ORG#1", sk, &[])).await;
+    }
+    let page = |start: Option<Item>| {
+        services
+            .clients()
+            .dynamodb
+            .query()
+            .table_name(&names.core)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text("ORG#1"))
+            .limit(2)
+            .set_exclusive_start_key(start)
+            .send()
+    };
+    let first = page(None).await.expect("a page");
+    assert_eq!(first.count, 2);
+    let rest = page(first.last_evaluated_key).await.expect("a page");
+    assert_eq!((rest.count, rest.last_evaluated_key), (0, None));
 }

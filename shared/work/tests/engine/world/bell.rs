@@ -61,7 +61,12 @@ impl SimBell {
 #[async_trait]
 impl Bell for SimBell {
     async fn ring(&self, doorbell: &Doorbell, delay: Duration) -> Result<(), BellError> {
-        assert!(delay <= work::MAX_RING_DELAY, "a delay of {delay:?}");
+        self.store.read(|rows| {
+            if delay > work::MAX_RING_DELAY || doorbell.lane != rows.jobs[&doorbell.job].lane {
+                let text = format!("{doorbell:?} rung after {delay:?}");
+                rows.violations.push(text);
+            }
+        });
         let faults = if self.store.is_healed() {
             Faults::default()
         } else {

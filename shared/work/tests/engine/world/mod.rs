@@ -57,6 +57,8 @@ pub struct Faults {
     pub ring_late: f64,
     /// A worker dies at some point of its run.
     pub crash: f64,
+    /// A worker is killed at some moment.
+    pub kill: f64,
     /// A worker stands still for longer than a lease, then goes on.
     pub freeze: f64,
 }
@@ -71,7 +73,8 @@ impl Faults {
         ring_repeated: 0.15,
         ring_late: 0.2,
         crash: 0.15,
-        freeze: 0.12,
+        kill: 0.1,
+        freeze: 0.2,
     };
 }
 

@@ -25,6 +25,8 @@ pub enum Sabotage {
     ClaimsWithoutLease,
     /// Rows are replaced whatever their version.
     WritesWithoutVersion,
+    /// A wake that meets a running attempt is not noted.
+    ForgetsWakes,
     /// Nobody sweeps.
     NobodySweeps,
 }
@@ -246,7 +248,10 @@ impl Shared {
         true
     }
 
-    fn replace(self: &Arc<Self>, new: Job, expected_version: u64) -> bool {
+    fn replace(self: &Arc<Self>, mut new: Job, expected_version: u64) -> bool {
+        if self.sabotage == Sabotage::ForgetsWakes {
+            new.wake_requested = false;
+        }
         let now = self.clock.now();
         let mut rows = lock(&self.rows);
         let old = rows.jobs[&new.id].clone();

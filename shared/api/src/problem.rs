@@ -1,0 +1,276 @@
+//! Problem documents (RFC 9457): what every error looks like from outside.
+//!
+//! A problem says what is wrong and where, and nothing of how the inside works. Its cause, if there
+//! is one, goes to the log, once, when the problem becomes a response.
+
+use axum::response::{IntoResponse, Response};
+use domain::execution::IllegalTransition as IllegalExecutionTransition;
+use domain::org::MembershipError;
+use domain::task::IllegalTransition;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use store::objects::ObjectError;
+use store::orgs::MemberChangeError;
+use store::{CommitError, ReadError};
+use utoipa::ToSchema;
+
+/// The base of problem types; each is documented under its code.
+const TYPE_BASE: &str = "https://overglass.dev/problems/";
+
+/// An error as a response.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldProblem>,
+    retry_after: Option<u32>,
+    cause: Option<String>,
+}
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// Where: a JSON pointer into the body (`/limits/max_steps`), or the name of a parameter or
+    /// header.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemDocument {
+    /// A URI that names the kind of problem.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind of problem, in a few words.
+    title: &'static str,
+    /// The status of the response.
+    status: u16,
+    /// Stable, in snake case; made for programs.
+    code: &'static str,
+    /// What is wrong this time, for people.
+    detail: String,
+    /// Every field that is wrong, where fields are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+}
+
+impl Problem {
+    /// A problem with a stable code and a sentence.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// The request cannot be understood at all.
+    #[must_use]
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// Nobody is known to be asking.
+    #[must_use]
+    pub fn unauthenticated(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, detail)
+    }
+
+    /// The caller may not do this.
+    #[must_use]
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// There is no such thing, or it belongs to somebody else: the two are told apart by nobody.
+    #[must_use]
+    pub fn not_found(noun: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {noun}."))
+    }
+
+    /// The request contradicts the state of things.
+    #[must_use]
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// Somebody changed it since the caller read it.
+    #[must_use]
+    pub fn changed(noun: &str) -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition_failed",
+            format!("The {noun} was changed meanwhile. Read it again and repeat the change."),
+        )
+    }
+
+    /// Fields of the request are wrong.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldProblem>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => format!("{}: {}", one.field, one.message),
+            many => format!("{} fields are not valid.", many.len()),
+        };
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail) }
+    }
+
+    /// One field of the request is wrong.
+    #[must_use]
+    pub fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldProblem { field: field.into(), message: message.into() }])
+    }
+
+    /// Something inside went wrong; `cause` goes to the log only.
+    #[must_use]
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        let detail = "Something went wrong on our side. The request id helps us find it.";
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+        }
+    }
+
+    /// Something that is needed does not answer at the moment; `cause` goes to the log only.
+    #[must_use]
+    pub fn unavailable(cause: impl std::fmt::Display) -> Self {
+        let detail = "A service that is needed does not answer. Try again in a moment.";
+        Self {
+            cause: Some(cause.to_string()),
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    }
+
+    /// The same problem, with a hint when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            tracing::error!(code = self.code, status = self.status.as_u16(), cause, "request failed");
+        }
+        let document = ProblemDocument {
+            kind: format!("{TYPE_BASE}{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+            errors: self.errors,
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(_) => Self::unavailable(error),
+            ReadError::Shape(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<CommitError> for Problem {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Exists { noun } => {
+                Self::conflict("already_exists", format!("This {noun} exists already."))
+            }
+            CommitError::Changed { noun } => Self::changed(noun),
+            CommitError::TooLarge { .. } | CommitError::ItemTooLarge { .. } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("This cannot be stored: {error}."),
+            ),
+            CommitError::FenceLost | CommitError::Shape(_) => Self::internal(error),
+            CommitError::Unavailable(source) => Self::unavailable(store::explain(&*source)),
+        }
+    }
+}
+
+impl From<ObjectError> for Problem {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Missing | ObjectError::TooLarge { .. } => Self::internal(error),
+            ObjectError::Unavailable(_) => Self::unavailable(error),
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Read(error) => error.into(),
+            store::Error::Commit(error) => error.into(),
+            store::Error::Object(error) => error.into(),
+        }
+    }
+}
+
+impl From<MemberChangeError> for Problem {
+    fn from(error: MemberChangeError) -> Self {
+        match error {
+            MemberChangeError::Refused(MembershipError::LastAdmin) => Self::conflict(
+                "last_admin",
+                "The last admin of an organization can be neither removed nor demoted.",
+            ),
+            MemberChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IllegalTransition> for Problem {
+    fn from(error: IllegalTransition) -> Self {
+        Self::conflict("illegal_transition", format!("{}.", capitalised(&error.to_string())))
+    }
+}
+
+impl From<IllegalExecutionTransition> for Problem {
+    fn from(error: IllegalExecutionTransition) -> Self {
+        Self::conflict("illegal_transition", format!("{}.", capitalised(&error.to_string())))
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
