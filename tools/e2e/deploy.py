@@ -18,10 +18,12 @@ What ministack 1.5.33 cannot do, and what is done about it here:
 
 - It ignores the OpenAPI `Body` of an HTTP API. The integrations, routes and CORS rules are made from
   the processed template's `Body` afterwards.
-- It drops `VectorIndexes` of a table, `TimeToLiveSpecification` and point-in-time recovery. The index
-  and the TTL attribute are set afterwards; recovery has nothing to recover here.
+- It drops `VectorIndexes` and `TimeToLiveSpecification` of a table: both are set afterwards. It drops
+  point-in-time recovery, and encryption, CORS, lifecycle and access block of a bucket: no test needs
+  them.
 - It has no `aws cloudformation package`: code and nested templates are put into a bucket, and their
   places written into the template, before the upload.
+- It drops the permissions boundary of a role, which is set afterwards, and then evaluates it.
 - It hands a numeric parameter on as a text, which its poller of queues cannot compare: the concurrency
   of each mapping is set again as a number.
 - A secret it generates ignores `ExcludePunctuation` and is no base64: functions are given another.
@@ -41,10 +43,11 @@ import sys
 
 import emulator
 import stack
+import templates
 
 
 def up(args):
-    template, binaries = stack.read(args.functions)
+    template, binaries = templates.read(args.functions)
     running = emulator.start(args.state, args.port)
     try:
         deployed = stack.deploy(running, template, binaries, args.user)
@@ -101,7 +104,7 @@ def main():
     args = parser.parse_args()
     try:
         return args.run(args)
-    except (emulator.Failure, stack.Failure) as failure:
+    except emulator.Failure as failure:
         print(f"deploy.py: {failure}", file=sys.stderr)
         return 1
 

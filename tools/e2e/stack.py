@@ -1,24 +1,18 @@
 """Puts the template and the binaries on the emulator, and makes up for what the emulator leaves out."""
 
 import base64
-import copy
-import io
 import json
-import pathlib
 import re
 import secrets
 import time
-import zipfile
 
 import boto3
-import yaml
 from botocore.config import Config
 
+import templates
 from emulator import Failure
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "overglass-e2e"
-ARTIFACTS = "overglass-e2e-artifacts"
 ORIGIN = "http://localhost:3000"
 DEPLOY_SECONDS = 300
 # The emulator backfills a new vector index for some seconds, as AWS does for longer.
@@ -26,22 +20,17 @@ INDEX_SECONDS = 120
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
-def read(functions):
-    """The template, and the binary of each of its functions from the folder `functions`."""
-    template = load(ROOT / "template.yaml")
-    return template, binaries_of(template, pathlib.Path(functions))
-
-
 def deploy(emulator, template, binaries, emails):
     """Deploys and returns what a test needs to know: see `describe`."""
     clients = Clients(emulator)
-    clients.s3.create_bucket(Bucket=ARTIFACTS)
-    url = package(clients, emulator["endpoint"], template, ROOT, binaries)
+    clients.s3.create_bucket(Bucket=templates.ARTIFACTS)
+    url = templates.package(clients.s3, emulator["endpoint"], template, binaries)
     create(clients, url)
 
     resources = Resources(clients)
     api = resources.physical("Api")
     add_routes(clients, resources, api)
+    complete_roles(clients, resources)
     complete_mappings(clients, resources)
     complete_tables(clients, resources)
     # Functions reach the bucket over plain HTTP here, which its policy rightly refuses.
@@ -109,80 +98,9 @@ class Clients:
         self.lambda_ = client("lambda")
         self.apigateway = client("apigatewayv2")
         self.dynamodb = client("dynamodb")
+        self.iam = client("iam")
         self.cognito = client("cognito-idp")
         self.s3 = client("s3", s3={"addressing_style": "path"})
-
-
-# ---- Template ------------------------------------------------------------------------------------
-
-
-class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, which become their long ones."""
-
-
-def construct_intrinsic(loader, tag, node):
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    if tag == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
-
-
-Loader.add_multi_constructor("!", construct_intrinsic)
-# A version such as 2012-10-17 is a text and not a date.
-Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def load(path):
-    with open(path) as file:
-        return yaml.load(file, Loader)
-
-
-def binaries_of(template, functions):
-    """The bootstrap of each function of the template, by the function's logical id."""
-    binaries, missing = {}, []
-    for name, resource in template["Resources"].items():
-        if resource["Type"] == "AWS::Serverless::Function":
-            binary = pathlib.PurePath(resource["Properties"]["CodeUri"]).name
-            binaries[name] = functions / binary / "bootstrap"
-            if not binaries[name].is_file():
-                missing.append(str(binaries[name]))
-    if missing:
-        raise Failure(f"no binary at {', '.join(missing)}; build the functions first")
-    return binaries
-
-
-def package(clients, endpoint, template, folder, binaries, key="template"):
-    """Uploads a template with its code and nested templates; returns its URL."""
-    template = copy.deepcopy(template)
-    for name, resource in template["Resources"].items():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::CloudFormation::Stack":
-            path = folder / properties["TemplateURL"]
-            properties["TemplateURL"] = package(clients, endpoint, load(path), path.parent, {}, f"{key}-{name}")
-        elif name in binaries:
-            code = f"code/{name}.zip"
-            clients.s3.put_object(Bucket=ARTIFACTS, Key=code, Body=archive(binaries[name]))
-            properties["CodeUri"] = {"Bucket": ARTIFACTS, "Key": code}
-    clients.s3.put_object(Bucket=ARTIFACTS, Key=f"{key}.json", Body=json.dumps(template))
-    return f"{endpoint}/{ARTIFACTS}/{key}.json"
-
-
-def archive(binary):
-    packed = io.BytesIO()
-    entry = zipfile.ZipInfo("bootstrap")
-    entry.external_attr = 0o755 << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(packed, "w") as file:
-        file.writestr(entry, binary.read_bytes(), compresslevel=1)
-    return packed.getvalue()
 
 
 # ---- Stack ---------------------------------------------------------------------------------------
@@ -295,6 +213,16 @@ def function_arn(clients, name):
     return clients.lambda_.get_function_configuration(FunctionName=name)["FunctionArn"]
 
 
+def complete_roles(clients, resources):
+    """Sets the permissions boundary that the template gives to the role of each function."""
+    for name, resource in processed(clients)["Resources"].items():
+        boundary = resource.get("Properties", {}).get("PermissionsBoundary")
+        if resource["Type"] == "AWS::IAM::Role" and boundary:
+            clients.iam.put_role_permissions_boundary(
+                RoleName=resources.physical(name), PermissionsBoundary=resources.physical(boundary["Ref"])
+            )
+
+
 def complete_mappings(clients, resources):
     """Repeats the concurrency of each mapping as a number: from a parameter it arrived as a text."""
     for summary in resources.summaries.values():
@@ -311,7 +239,7 @@ def complete_mappings(clients, resources):
 def complete_tables(clients, resources):
     """Adds what CloudFormation here drops: read from the template, so that it is stated once."""
     data = resources.nested("Data")
-    for name, resource in load(ROOT / "infra" / "data.yaml")["Resources"].items():
+    for name, resource in templates.load(templates.ROOT / "infra" / "data.yaml")["Resources"].items():
         if resource["Type"] != "AWS::DynamoDB::Table":
             continue
         table, properties = data.physical(name), resource["Properties"]

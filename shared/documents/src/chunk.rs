@@ -12,8 +12,10 @@ const LEAST_TOKENS: usize = 16;
 /// A section below this part of the budget says too little to be found alone.
 const TINY_PART: usize = 16;
 /// The splitter looks at all that remains for each piece it cuts, so a long section is given to
-/// it in windows.
-const WINDOW_BYTES: usize = 32 * 1024;
+/// it in windows of at least this size.
+const WINDOW_BYTES: usize = 8 * 1024;
+/// A generous mean length of a token: a window holds several pieces, a tiny section is short.
+const BYTES_PER_TOKEN: usize = 16;
 /// What stands between the headings of a path.
 const PATH_SEPARATOR: &str = " > ";
 
@@ -75,25 +77,58 @@ pub fn chunk(
     let text = document.text();
     let mut chunks = Vec::new();
     for unit in units(document, &text, max_tokens, token_count) {
-        for window in windows(&text, unit.span) {
-            let from = window.start;
-            for (offset, piece) in splitter.chunk_indices(&text[window]) {
-                if piece.trim().is_empty() {
-                    continue;
-                }
-                let start = from + offset;
-                chunks.push(Chunk {
-                    ordinal: chunks.len(),
-                    text: piece.to_owned(),
-                    page: unit.page,
-                    heading: unit.heading.clone(),
-                    start,
-                    end: start + piece.len(),
-                });
-            }
+        for piece in pieces(&splitter, &text, unit.span, max_tokens * BYTES_PER_TOKEN) {
+            chunks.push(Chunk {
+                ordinal: chunks.len(),
+                text: text[piece.clone()].to_owned(),
+                page: unit.page,
+                heading: unit.heading.clone(),
+                start: piece.start,
+                end: piece.end,
+            });
         }
     }
     chunks
+}
+
+/// Cuts a span of `text`, window by window. The last piece of a window was cut where the window
+/// ends and not where the text asks for it, so the next window begins with it again.
+fn pieces(
+    splitter: &TextSplitter<Sizer<'_>>,
+    text: &str,
+    span: Range<usize>,
+    width: usize,
+) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let mut start = span.start;
+    let mut width = width.max(WINDOW_BYTES);
+    loop {
+        let mut end = span.end.min(start.saturating_add(width));
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut found: Vec<Range<usize>> = splitter
+            .chunk_indices(&text[start..end])
+            .filter(|(_, piece)| !piece.trim().is_empty())
+            .map(|(offset, piece)| start + offset..start + offset + piece.len())
+            .collect();
+        let next = match found.as_slice() {
+            _ if end == span.end => None,
+            [] => Some(end),
+            [_] => {
+                width *= 2;
+                continue;
+            }
+            [.., _] => found.pop().map(|cut_short| cut_short.start),
+        };
+        // The overlap alone, when nothing more fits after it, is in the piece before already.
+        let reached = pieces.last().map_or(span.start, |piece| piece.end);
+        pieces.extend(found.into_iter().filter(|piece| piece.end > reached));
+        match next {
+            Some(next) => start = next,
+            None => return pieces,
+        }
+    }
 }
 
 struct Sizer<'t>(&'t dyn Fn(&str) -> usize);
@@ -117,10 +152,11 @@ fn units(
     max_tokens: usize,
     token_count: &dyn Fn(&str) -> usize,
 ) -> Vec<Unit> {
-    // A token is hardly ever longer than 16 bytes on average, which spares counting most sections.
     let tiny_tokens = max_tokens / TINY_PART;
+    // The first test spares counting most sections.
     let is_tiny = |span: &Range<usize>| {
-        span.len() <= tiny_tokens * 16 && token_count(&text[span.clone()]) <= tiny_tokens
+        span.len() <= tiny_tokens * BYTES_PER_TOKEN
+            && token_count(&text[span.clone()]) <= tiny_tokens
     };
     let spans = document.spans();
     let mut units = Vec::new();
@@ -173,32 +209,6 @@ fn common_heading(sections: &[Section]) -> Option<String> {
 
 fn shared_depth(a: &[String], b: &[String]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
-}
-
-/// Cuts a span into windows, at the last blank line, line end or space before each is full.
-fn windows(text: &str, span: Range<usize>) -> Vec<Range<usize>> {
-    let mut windows = Vec::new();
-    let mut start = span.start;
-    while span.end - start > WINDOW_BYTES {
-        let mut end = start + WINDOW_BYTES;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let window = &text[start..end];
-        // Not before the middle, so that the number of windows stays in proportion.
-        let middle = window.len() / 2;
-        if let Some(cut) = ["\n\n", "\n", " "]
-            .iter()
-            .filter_map(|end_of| window.rfind(end_of).map(|at| at + end_of.len()))
-            .find(|cut| *cut > middle)
-        {
-            end = start + cut;
-        }
-        windows.push(start..end);
-        start = end;
-    }
-    windows.push(start..span.end);
-    windows
 }
 
 #[cfg(test)]
@@ -292,12 +302,21 @@ mod tests {
     }
 
     #[test]
-    fn windows_cover_a_span_without_gaps() {
-        let text = "ä".repeat(100_000) + &" word".repeat(20_000);
-        let cut = windows(&text, 0..text.len());
-        assert_eq!(cut[0].start, 0);
-        assert!(cut.windows(2).all(|pair| pair[0].end == pair[1].start));
-        assert_eq!(cut.last().map(|w| w.end), Some(text.len()));
-        assert!(cut.iter().all(|w| w.len() <= WINDOW_BYTES));
+    fn windows_leave_no_trace() {
+        let sentences: String = (0..5000).map(|n| format!("Sentence {n} ends. ")).collect();
+        let document = Document {
+            sections: vec![section(None, &[], sentences.trim_end())],
+            ..Document::default()
+        };
+        let options = ChunkOptions {
+            max_tokens: 30,
+            overlap_tokens: 6,
+        };
+        let chunks = chunk(&document, &options, &words);
+        for pair in chunks.windows(2) {
+            assert_eq!(words(&pair[0].text), 30, "every piece is full");
+            let shared = &pair[0].text[pair[1].start - pair[0].start..];
+            assert_eq!(words(shared), 6, "every pair overlaps");
+        }
     }
 }

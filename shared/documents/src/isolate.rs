@@ -48,8 +48,14 @@ impl Isolation {
     ///
     /// When the system does not tell where that program is.
     pub fn this_program() -> std::io::Result<Self> {
+        // The link leads to the program that runs, also when its file was replaced since.
+        let program = if cfg!(target_os = "linux") {
+            PathBuf::from("/proc/self/exe")
+        } else {
+            std::env::current_exe()?
+        };
         Ok(Self::Process {
-            program: std::env::current_exe()?,
+            program,
             arguments: Vec::new(),
         })
     }

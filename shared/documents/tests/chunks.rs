@@ -137,9 +137,9 @@ proptest! {
 #[test]
 fn long_text_without_structure_is_cut_in_proportion_to_its_length() {
     for text in [
-        "x".repeat(600_000),
-        "word ".repeat(120_000),
-        "a line\n".repeat(90_000),
+        "x".repeat(60_000),
+        "word ".repeat(40_000),
+        "a line\n".repeat(30_000),
     ] {
         let document = Document {
             sections: vec![Section {

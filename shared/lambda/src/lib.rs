@@ -1,0 +1,99 @@
+//! The Lambda host: what turns a library of routes or handlers into a function.
+//!
+//! | trigger | runner |
+//! |---|---|
+//! | HTTP API | [`http`] |
+//! | Function URL with a streamed response | [`streaming`] |
+//! | SQS doorbells | [`worker`] |
+//! | the Log table's stream | [`stream`] |
+//! | a schedule | [`schedule`] |
+//!
+//! Each reads its configuration once, at cold start, and fails there with everything that is
+//! missing named. The shapes of batches are handled by [`batch`], which the local host uses too.
+
+pub mod batch;
+mod context;
+pub mod telemetry;
+
+use std::sync::Arc;
+
+use aws_lambda_events::event::dynamodb::Event as DynamoEvent;
+use aws_lambda_events::event::sqs::SqsEvent;
+use lambda_runtime::{LambdaEvent, service_fn};
+use store::Store;
+use work::{Handler, RunnerConfig};
+
+pub use batch::StreamReader;
+pub use lambda_runtime::Error;
+
+/// Serves routes behind the HTTP API.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn http(routes: api::Routes) -> Result<(), Error> {
+    telemetry::init();
+    let app = context::app().await?;
+    lambda_http::run(api::service(routes, app)).await
+}
+
+/// Serves routes behind a Function URL whose responses are streamed.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn streaming(routes: api::Routes) -> Result<(), Error> {
+    telemetry::init();
+    let app = context::app().await?;
+    lambda_http::run_with_streaming_response(api::service(routes, app)).await
+}
+
+/// Runs the jobs that doorbells name. `handlers` makes the handlers from the store, at cold start.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn worker<F>(handlers: F) -> Result<(), Error>
+where
+    F: FnOnce(&Store) -> Result<Vec<Arc<dyn Handler>>, Error>,
+{
+    telemetry::init();
+    let store = context::store(context::WORKER_NEEDS).await?;
+    let runner = batch::runner(&store, handlers(&store)?, RunnerConfig::default());
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let deadline = context::deadline(&event.context);
+        Ok::<_, Error>(batch::run_doorbells(&runner, event.payload, deadline).await)
+    }))
+    .await
+}
+
+/// Reads the event log in order. `reader` makes the reader from the store, at cold start.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn stream<R, F>(reader: F) -> Result<(), Error>
+where
+    R: StreamReader,
+    F: FnOnce(&Store) -> R,
+{
+    telemetry::init();
+    let store = context::store(context::STREAM_NEEDS).await?;
+    let reader = reader(&store);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<DynamoEvent>| {
+        Ok::<_, Error>(batch::read_stream(&reader, event.payload).await)
+    }))
+    .await
+}
+
+/// Does something whenever a schedule says so. Failure is reported, so that it alarms.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn schedule<F>(task: F) -> Result<(), Error>
+where
+    F: AsyncFn(&Store, kernel::Timestamp) -> Result<(), Error>,
+{
+    telemetry::init();
+    let store = context::store(context::SCHEDULE_NEEDS).await?;
+    lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
+        task(&store, store.now()).await
+    }))
+    .await
+}

@@ -81,7 +81,8 @@ impl fmt::Debug for Request {
     }
 }
 
-/// An HTTP client that reaches only what its [`Policy`] allows. Cheap to clone.
+/// An HTTP client that reaches only what its [`Policy`] allows. Make one, on first use, and clone it:
+/// making it reads the trusted roots, cloning it copies a pointer.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,

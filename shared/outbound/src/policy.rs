@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Ports that [`Policy::public`] allows: the two of HTTP and their usual alternatives. The list is
 /// short on purpose. An HTTP request can be made to read as a command to a mail server, a cache or a
 /// database, and a tenant must not be able to aim such a request at anybody from our addresses.
-pub const PUBLIC_PORTS: [u16; 4] = [80, 443, 8080, 8443];
+const PUBLIC_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
 /// Limits in time and size.
 #[derive(Debug, Clone, PartialEq, Eq)]

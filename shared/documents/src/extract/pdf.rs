@@ -72,6 +72,10 @@ pub(super) fn read(bytes: &[u8], limits: &Limits, builder: &mut Builder) -> Resu
             _ => "some of its pages cannot be found".to_owned(),
         }));
     }
+    let blank_pages = pages_read.iter().any(|page| page.bytes() == 0);
+    if quality.xref_reconstructed && blank_pages && !has_end_mark(&bytes) {
+        return Err(Rejection::corrupt("it ends before all of its pages do"));
+    }
     running_lines::remove(&mut pages_read);
     for page in &pages_read {
         page.write(builder)?;
@@ -82,6 +86,12 @@ pub(super) fn read(bytes: &[u8], limits: &Limits, builder: &mut Builder) -> Resu
         ));
     }
     Ok(())
+}
+
+/// A whole file ends with this mark, and perhaps with a few bytes of the program that sent it.
+fn has_end_mark(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(1024)..];
+    memmem::find(tail, b"%%EOF").is_some()
 }
 
 /// The bounds on text and time, for pages that the builder has not seen yet.

@@ -60,7 +60,7 @@ fn is_mostly_utf8(bytes: &[u8]) -> bool {
 
 /// UTF-16 of a Western text has a zero in every second byte.
 fn utf16_without_mark(bytes: &[u8]) -> Option<Cow<'_, str>> {
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return None;
     }
     let zeros = |offset: usize| {

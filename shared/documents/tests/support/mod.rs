@@ -1,7 +1,5 @@
 //! Files for the tests, made in code so that each shows what is special about it.
 
-#![expect(dead_code, reason = "each test file uses a part of what is here")]
-
 pub mod pdf;
 pub mod word;
 

@@ -155,7 +155,7 @@ fn assert_timed_out(error: &OutboundError, elapsed: Duration, expected: Phase) {
     assert_eq!(*phase, expected);
     // Timers do not fire early; a loaded machine may be late.
     assert!(
-        elapsed >= *limit && elapsed < *limit + Duration::from_secs(2),
+        elapsed >= *limit && elapsed < *limit + Duration::from_secs(5),
         "{elapsed:?}"
     );
     assert!(error.is_transient());

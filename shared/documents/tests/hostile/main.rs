@@ -1,0 +1,68 @@
+//! Files made to harm the reader. Each ends as a definite rejection or as clean text.
+//!
+//! Those that a thread survives are read in both kinds of isolation; those that only a process
+//! survives say so.
+
+mod pdf_files;
+#[path = "../support/mod.rs"]
+mod support;
+mod text_files;
+mod word_files;
+
+use std::time::Duration;
+
+use documents::{Isolation, Limits, Processed, Rejection, process};
+
+const MIB: u64 = 1024 * 1024;
+
+/// This test program again, as the reader of one file.
+fn a_process() -> Isolation {
+    Isolation::Process {
+        program: std::env::current_exe().unwrap(),
+        arguments: ["--exact", "reader_process", "--ignored", "--nocapture"]
+            .map(str::to_owned)
+            .to_vec(),
+    }
+}
+
+#[test]
+#[ignore = "the other tests start it as the reader of one file"]
+fn reader_process() {
+    documents::serve_if_child();
+    panic!("this process was not started as a reader");
+}
+
+fn limits() -> Limits {
+    Limits {
+        inflated_bytes: 32 * MIB,
+        text_bytes: 4 * MIB,
+        wall_clock: Duration::from_secs(30),
+        ..Limits::default()
+    }
+}
+
+/// The same outcome on a thread and in a process.
+fn read_with(bytes: &[u8], name: &str, limits: &Limits) -> Result<Processed, Rejection> {
+    let on_thread = process(bytes.to_vec(), name, limits, &Isolation::Thread);
+    let in_process = process(bytes.to_vec(), name, limits, &a_process());
+    assert_eq!(on_thread, in_process);
+    on_thread
+}
+
+fn read(bytes: &[u8], name: &str) -> Result<Processed, Rejection> {
+    read_with(bytes, name, &limits())
+}
+
+fn code(bytes: &[u8], name: &str) -> &'static str {
+    match read(bytes, name) {
+        Ok(processed) => panic!("{name} was read: {processed:?}"),
+        Err(rejection) => rejection.code(),
+    }
+}
+
+fn text(bytes: &[u8], name: &str) -> String {
+    match read(bytes, name) {
+        Ok(processed) => processed.document.text(),
+        Err(rejection) => panic!("{name}: {rejection}"),
+    }
+}
