@@ -37,7 +37,7 @@ pub use body::{Json, MAX_BODY_BYTES, nullable};
 pub use caller::{Caller, Person, Principal};
 pub use etag::{IfMatch, Versioned, created};
 pub use openapi::Problems;
-pub use paging::{Listing, PageQuery, Paging};
+pub use paging::{Listing, MAX_CURSOR_CHARS, PageQuery, Paging, limit_in_range};
 pub use problem::{FieldProblem, Problem};
 pub use query::Query;
 pub use request::RequestContext;

@@ -10,7 +10,8 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 25;
-const MAX_CURSOR_CHARS: usize = 1_000;
+/// The longest cursor that is looked at.
+pub const MAX_CURSOR_CHARS: usize = 1_000;
 
 /// The query parameters of a list that has no others.
 #[derive(Debug, Clone, Default, Deserialize, Validate, IntoParams)]
@@ -26,8 +27,12 @@ pub struct PageQuery {
     pub cursor: Option<String>,
 }
 
+/// Whether a page's limit is one; for garde's `custom`.
+///
+/// # Errors
+/// Says what it must be.
 #[expect(clippy::ref_option, reason = "the signature that garde calls")]
-fn limit_in_range(limit: &Option<String>, (): &()) -> garde::Result {
+pub fn limit_in_range(limit: &Option<String>, (): &()) -> garde::Result {
     match limit.as_deref().map(str::parse::<u32>) {
         None | Some(Ok(1..=100)) => Ok(()),
         Some(_) => Err(garde::Error::new("must be a whole number from 1 to 100")),

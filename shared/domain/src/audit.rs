@@ -61,6 +61,42 @@ pub enum ChainBreak {
     /// An entry belongs to another org.
     #[error("entry {sequence} belongs to another organization")]
     Org { sequence: u64 },
+    /// The chain does not end where its head says: entries at its end are missing, or the head is.
+    #[error("the chain has {found} entries but its head counts {expected}")]
+    End { expected: u64, found: u64 },
+    /// The head names another last entry than the chain has.
+    #[error("entry {sequence} is not the one that the head of the chain names")]
+    Head { sequence: u64 },
+}
+
+impl ChainBreak {
+    /// The stable name of the kind of break.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Sequence { .. } => "sequence",
+            Self::Link { .. } => "link",
+            Self::Content { .. } => "content",
+            Self::Org { .. } => "org",
+            Self::End { .. } => "end",
+            Self::Head { .. } => "head",
+        }
+    }
+
+    /// The first entry that is wrong or missing.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        match self {
+            Self::Sequence { expected, .. } => *expected,
+            Self::Link { sequence }
+            | Self::Content { sequence }
+            | Self::Org { sequence }
+            | Self::Head { sequence } => *sequence,
+            Self::End { expected, found } => {
+                if *expected < *found { *expected + 1 } else { *found + 1 }
+            }
+        }
+    }
 }
 
 impl AuditEntry {
@@ -117,6 +153,12 @@ impl ChainVerifier {
         Self { org, head: ChainHead::default() }
     }
 
+    /// A verifier that goes on after `head`, which an earlier one has reached.
+    #[must_use]
+    pub fn after(org: OrgId, head: ChainHead) -> Self {
+        Self { org, head }
+    }
+
     /// Checks the next entry.
     ///
     /// # Errors
@@ -144,6 +186,21 @@ impl ChainVerifier {
     #[must_use]
     pub fn head(&self) -> &ChainHead {
         &self.head
+    }
+
+    /// Checks that the chain, now that its last entry was checked, ends at `head`: a chain whose
+    /// newest entries were cut off is whole in itself.
+    ///
+    /// # Errors
+    /// How the two differ.
+    pub fn finish(&self, head: &ChainHead) -> Result<(), ChainBreak> {
+        if self.head.sequence != head.sequence {
+            return Err(ChainBreak::End { expected: head.sequence, found: self.head.sequence });
+        }
+        if self.head.hash != head.hash {
+            return Err(ChainBreak::Head { sequence: head.sequence });
+        }
+        Ok(())
     }
 }
 
@@ -202,6 +259,34 @@ mod tests {
         let mut foreign = chain(1);
         foreign[0].org = OrgId::from_u128(2);
         assert_eq!(verify(&foreign), Err(ChainBreak::Org { sequence: 1 }));
+    }
+
+    #[test]
+    fn a_verifier_goes_on_where_another_stopped_and_nowhere_else() {
+        let entries = chain(4);
+        let org = OrgId::from_u128(1);
+        let mut first = ChainVerifier::new(org);
+        entries[..2].iter().for_each(|entry| first.check(entry).unwrap());
+        let mut second = ChainVerifier::after(org, first.head().clone());
+        entries[2..].iter().for_each(|entry| second.check(entry).unwrap());
+        assert_eq!(second.finish(&entries[3].head()), Ok(()));
+
+        let forged = ChainHead { sequence: 2, hash: GENESIS_HASH.to_owned() };
+        let refused = ChainVerifier::after(org, forged).check(&entries[2]);
+        assert_eq!(refused, Err(ChainBreak::Link { sequence: 3 }));
+    }
+
+    #[test]
+    fn a_chain_that_was_cut_short_or_whose_head_was_changed_is_seen() {
+        let entries = chain(3);
+        let mut verifier = ChainVerifier::new(OrgId::from_u128(1));
+        entries[..2].iter().for_each(|entry| verifier.check(entry).unwrap());
+        let cut = verifier.finish(&entries[2].head()).unwrap_err();
+        assert_eq!((cut.code(), cut.sequence()), ("end", 3));
+        let lost = verifier.finish(&ChainHead::default()).unwrap_err();
+        assert_eq!((lost.code(), lost.sequence()), ("end", 1));
+        let other = ChainHead { sequence: 2, hash: GENESIS_HASH.to_owned() };
+        assert_eq!(verifier.finish(&other), Err(ChainBreak::Head { sequence: 2 }));
     }
 
     #[test]

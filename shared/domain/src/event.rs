@@ -64,6 +64,8 @@ event_kinds! {
     KnowledgeBaseUpdated, "knowledge_base.updated";
     KnowledgeBaseDeleted, "knowledge_base.deleted";
     DocumentAdded, "document.added";
+    DocumentIndexed, "document.indexed";
+    DocumentFailed, "document.failed";
     DocumentRemoved, "document.removed";
     PermissionDenied, "permission.denied";
 }

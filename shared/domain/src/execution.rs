@@ -261,6 +261,10 @@ pub enum EffectOutcome {
     Model {
         text: String,
         tool_calls: Vec<RequestedCall>,
+        /// What the provider wants back unchanged in the next turn, such as signed reasoning.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        #[schema(value_type = Vec<Object>)]
+        opaque: Vec<Value>,
         stop_reason: String,
         input_tokens: u64,
         output_tokens: u64,
@@ -275,6 +279,7 @@ pub struct RequestedCall {
     /// The model's own name for the call.
     pub call_id: String,
     pub name: String,
+    /// An object; a text where the model wrote something that is no JSON object.
     #[schema(value_type = Object)]
     pub arguments: Value,
 }

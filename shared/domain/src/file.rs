@@ -1,6 +1,6 @@
 //! Files: uploads and what processing made of them.
 
-use kernel::{FileId, OrgId, Timestamp};
+use kernel::{FileId, KnowledgeBaseId, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,6 +9,9 @@ use crate::execution::Failure;
 
 /// The largest file that can be uploaded, in bytes.
 pub const MAX_FILE_BYTES: u64 = 100 * 1024 * 1024;
+/// The most knowledge bases one file can be part of: what becomes of the file is told to all of
+/// them in one transaction.
+pub const MAX_KNOWLEDGE_BASES: usize = 40;
 
 /// An uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,6 +42,9 @@ pub struct File {
     /// Why processing failed, once failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failure: Option<Failure>,
+    /// The knowledge bases that it is part of.
+    #[serde(default)]
+    pub knowledge_bases: Vec<KnowledgeBaseId>,
     pub uploaded_by: Actor,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

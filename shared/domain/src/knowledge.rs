@@ -67,7 +67,7 @@ pub struct Chunk {
     /// The page, from 1, where the format has pages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<u32>,
-    /// The headings above the place, outermost first, joined by ` › `.
+    /// The headings above the place, outermost first, joined by ` > `.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub heading: Option<String>,
 }

@@ -120,23 +120,58 @@ impl TaskStatus {
 
 /// A change of status that the rules do not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a task that is `{}` cannot become `{}`", from.name(), to.name())]
+#[error("a task that is `{}` cannot become `{}`{}", from.name(), to.name(), self.hint())]
 pub struct IllegalTransition {
     pub from: TaskStatus,
     pub to: TaskStatus,
 }
 
+impl IllegalTransition {
+    /// The one transition that is legal only together with something else.
+    const fn hint(self) -> &'static str {
+        match (self.from, self.to) {
+            (TaskStatus::Todo, TaskStatus::Assigned) => " without somebody to do it: assign it",
+            _ => "",
+        }
+    }
+}
+
 impl Task {
-    /// Moves the task to `status`.
+    /// Moves the task to `status`. One that goes back to `todo` is nobody's again.
     ///
     /// # Errors
     /// [`IllegalTransition`] leaves the task as it was.
     pub fn transition(&mut self, status: TaskStatus) -> Result<(), IllegalTransition> {
-        if !self.status.may_become(status) {
+        let nobodys = status == TaskStatus::Assigned && self.assignee.is_none();
+        if nobodys || !self.status.may_become(status) {
             return Err(IllegalTransition { from: self.status, to: status });
         }
         self.status = status;
+        if status == TaskStatus::Todo {
+            self.assignee = None;
+        }
         Ok(())
+    }
+
+    /// Gives the task to somebody, whether or not somebody has it. They have not begun.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] leaves the task as it was.
+    pub fn assign(&mut self, assignee: Assignee) -> Result<(), IllegalTransition> {
+        let former = self.assignee.replace(assignee);
+        if self.status == TaskStatus::Assigned {
+            return Ok(());
+        }
+        self.transition(TaskStatus::Assigned).inspect_err(|_| self.assignee = former)
+    }
+
+    /// What an agent is asked that works on the task.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        if self.description.is_empty() {
+            return self.title.clone();
+        }
+        format!("{}\n\n{}", self.title, self.description)
     }
 }
 
@@ -177,6 +212,48 @@ mod tests {
         prop::sample::select(TaskStatus::ALL)
     }
 
+    fn task() -> Task {
+        Task {
+            id: TaskId::from_u128(1),
+            org: OrgId::from_u128(2),
+            title: "Read the handbook".to_owned(),
+            description: String::new(),
+            status: TaskStatus::Todo,
+            priority: Priority::default(),
+            assignee: None,
+            auto_run: false,
+            due_at: None,
+            execution: None,
+            result: None,
+            created_by: Actor::System,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn a_refused_assignment_leaves_the_task_as_it_was() {
+        let mut done = Task { status: TaskStatus::Completed, ..task() };
+        let before = done.clone();
+        let refused = done.assign(Assignee::User { id: UserId::from_u128(7) });
+        assert_eq!(refused.unwrap_err().to.name(), "assigned");
+        assert_eq!(done, before);
+    }
+
+    #[test]
+    fn nobodys_task_becomes_assigned_by_assigning_it_only() {
+        let refused = task().transition(TaskStatus::Assigned).unwrap_err();
+        assert!(refused.to_string().ends_with("assign it"), "{refused}");
+    }
+
+    #[test]
+    fn the_brief_is_the_title_and_what_follows_it() {
+        assert_eq!(task().brief(), "Read the handbook");
+        let more = Task { description: "Chapter 2.".to_owned(), ..task() };
+        assert_eq!(more.brief(), "Read the handbook\n\nChapter 2.");
+    }
+
     proptest! {
         #[test]
         fn no_path_leaves_an_end_and_none_completes_unbegun(path in prop::collection::vec(status(), 1..20)) {
@@ -191,6 +268,24 @@ mod tests {
                 }
             }
             prop_assert!(current != TaskStatus::Completed || begun);
+        }
+
+        #[test]
+        fn whatever_is_under_way_is_somebodys(
+            path in prop::collection::vec(prop::option::of(status()), 1..20)
+        ) {
+            let mut task = task();
+            for next in path {
+                let _ = match next {
+                    Some(status) => task.transition(status),
+                    None => task.assign(Assignee::User { id: UserId::from_u128(7) }),
+                };
+                match task.status {
+                    TaskStatus::Todo => prop_assert_eq!(task.assignee, None),
+                    TaskStatus::Cancelled => {}
+                    _ => prop_assert!(task.assignee.is_some(), "{:?}", task.status),
+                }
+            }
         }
     }
 }

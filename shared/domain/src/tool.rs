@@ -7,8 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+mod http;
+mod schema;
+mod template;
+
+pub use http::{ActionProblem, ExpandedRequest, MAX_HEADERS, MAX_HEADER_VALUE_BYTES, header_problem};
+pub use schema::{ArgumentError, ArgumentSchema, MAX_SCHEMA_BYTES};
+pub use template::{MAX_EXPANDED_URL_BYTES, MAX_URL_BYTES, TemplateError, UrlTemplate};
+
 /// The most characters of arguments that are looked at.
 pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+/// The most characters of a tool's description.
+pub const MAX_DESCRIPTION: usize = 2_000;
 /// The longest a tool call may take, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u32 = 120;
 
@@ -51,11 +61,14 @@ pub enum ToolAction {
 
 /// An HTTP request. GET and DELETE put arguments that the URL does not name into the query; the
 /// other methods send them as a JSON body.
+///
+/// In a query a list repeats its name (`tag=a&tag=b`), an object is written as JSON, and `null` is
+/// left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HttpAction {
     pub method: HttpMethod,
     /// The address; `{name}` stands for the argument of that name, percent-encoded. Scheme and
-    /// host are fixed: only path and query may hold arguments.
+    /// host are fixed: only the path, and values in the query, may be arguments.
     #[schema(example = "https://api.example.com/orders/{order_id}")]
     pub url: String,
     /// Fixed request headers. Not for secrets: they are shown to everyone who may see the tool.
@@ -200,63 +213,6 @@ impl Builtin {
     }
 }
 
-/// A compiled JSON Schema for a tool's arguments.
-pub struct ArgumentSchema(jsonschema::Validator);
-
-impl std::fmt::Debug for ArgumentSchema {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ArgumentSchema(…)")
-    }
-}
-
-/// Why a schema or the arguments of a call were refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArgumentError {
-    /// The schema itself is unusable.
-    #[error("the parameters are not a usable JSON Schema: {0}")]
-    Schema(String),
-    /// The arguments do not satisfy the schema.
-    #[error("{}", .0.join("; "))]
-    Arguments(Vec<String>),
-}
-
-impl ArgumentSchema {
-    /// Compiles a schema. It must describe an object and may refer to nothing outside itself.
-    ///
-    /// # Errors
-    /// [`ArgumentError::Schema`] says what is wrong with it.
-    pub fn compile(schema: &Value) -> Result<Self, ArgumentError> {
-        if schema.get("type").and_then(Value::as_str) != Some("object") {
-            return Err(ArgumentError::Schema("`type` must be `object`".to_owned()));
-        }
-        // Regular expressions of tenants run on an engine without backtracking.
-        jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .with_pattern_options(jsonschema::PatternOptions::regex())
-            .build(schema)
-            .map(Self)
-            .map_err(|error| ArgumentError::Schema(error.to_string()))
-    }
-
-    /// Checks the arguments of one call.
-    ///
-    /// # Errors
-    /// [`ArgumentError::Arguments`] names each bad field by its JSON pointer.
-    pub fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
-        let problems: Vec<String> = self
-            .0
-            .iter_errors(arguments)
-            .take(10)
-            .map(|error| {
-                let pointer = error.instance_path().to_string();
-                let place = if pointer.is_empty() { "arguments" } else { pointer.as_str() };
-                format!("{place}: {error}")
-            })
-            .collect();
-        if problems.is_empty() { Ok(()) } else { Err(ArgumentError::Arguments(problems)) }
-    }
-}
-
 /// Whether `name` can be a tool's name.
 #[must_use]
 pub fn is_tool_name(name: &str) -> bool {
@@ -281,18 +237,6 @@ mod tests {
         assert_eq!(schema.check(&json!({ "query": "oil" })), Ok(()));
         let error = schema.check(&json!({ "query": 3, "limit": 99 })).unwrap_err().to_string();
         assert!(error.contains("/query") && error.contains("/limit"), "{error}");
-    }
-
-    #[test]
-    fn a_schema_must_be_whole_and_self_contained() {
-        for schema in [
-            json!({ "type": "string" }),
-            json!({ "type": "object", "properties": { "a": { "type": "no such type" } } }),
-            json!({ "type": "object", "$ref": "https://example.com/schema.json" }),
-            json!({ "type": "object", "properties": { "a": { "pattern": "(" } } }),
-        ] {
-            assert!(ArgumentSchema::compile(&schema).is_err(), "{schema}");
-        }
     }
 
     #[test]

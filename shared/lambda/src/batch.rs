@@ -1,7 +1,6 @@
 //! Batches as Lambda hands them out: each item has its own outcome, and only what failed comes
 //! again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lambda_events::event::dynamodb::{Event as DynamoEvent, EventRecord};
@@ -50,7 +49,7 @@ pub trait StreamReader: Send + Sync {
     /// done with; the rest comes again.
     fn read(
         &self,
-        items: Vec<HashMap<String, serde_dynamo::AttributeValue>>,
+        items: Vec<serde_dynamo::Item>,
     ) -> impl Future<Output = usize> + Send;
 }
 
@@ -58,14 +57,12 @@ pub trait StreamReader: Send + Sync {
 /// again, from which Lambda starts over.
 pub async fn read_stream<R: StreamReader>(reader: &R, event: DynamoEvent) -> DynamoDbEventResponse {
     let is_insert = |record: &EventRecord| record.event_name == "INSERT";
-    let records: Vec<(Option<String>, _)> = event
+    let records: Vec<(Option<String>, serde_dynamo::Item)> = event
         .records
         .into_iter()
         .filter(is_insert)
         .map(|record| {
-            let item: HashMap<String, serde_dynamo::AttributeValue> =
-                record.change.new_image.into_inner().into_iter().collect();
-            (record.change.sequence_number, item)
+            (record.change.sequence_number, record.change.new_image)
         })
         .collect();
     let (sequences, items): (Vec<_>, Vec<_>) = records.into_iter().unzip();

@@ -192,7 +192,7 @@ impl Reader<'_> {
             (None, None) => self.provider_by_keys().to_owned(),
         };
         let (model, provider) = match provider.as_str() {
-            offline::PROVIDER => (Some(offline::NAME.to_owned()), Some(Provider::Offline)),
+            offline::PROVIDER => self.offline(model),
             openai::PROVIDER => self.openai(model),
             anthropic::PROVIDER => self.anthropic(model),
             bedrock::PROVIDER => self.bedrock(model),
@@ -218,6 +218,15 @@ impl Reader<'_> {
         } else {
             offline::PROVIDER
         }
+    }
+
+    fn offline(&mut self, model: Option<String>) -> (Option<String>, Option<Provider>) {
+        if let Some(model) = model.filter(|model| model != offline::NAME) {
+            self.problem(format!(
+                "OVERGLASS_MODEL is `{model}`, but no provider is configured for it: set OVERGLASS_MODEL_PROVIDER or a key"
+            ));
+        }
+        (Some(offline::NAME.to_owned()), Some(Provider::Offline))
     }
 
     fn openai(&mut self, model: Option<String>) -> (Option<String>, Option<Provider>) {
@@ -397,6 +406,8 @@ mod tests {
         .unwrap_err();
         assert_eq!(error.problems.len(), 2, "{error}");
 
+        let error = read(&[("OVERGLASS_MODEL", "gpt-4o")]).unwrap_err();
+        assert!(error.to_string().contains("no provider is configured"));
         let error = read(&[("OVERGLASS_MODEL_PROVIDER", "gpt")]).unwrap_err();
         assert!(
             error

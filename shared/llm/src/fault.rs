@@ -81,9 +81,10 @@ impl Fault {
 
     /// Gives the complaint its type.
     pub fn into_error(self, provider: &str, model: &str, secrets: &[SecretString]) -> ModelError {
-        let message = match clean(&self.message, secrets) {
-            message if message.is_empty() => "no reason given".to_owned(),
-            message => message,
+        let message = match (clean(&self.message, secrets), self.status) {
+            (message, _) if !message.is_empty() => message,
+            (_, Some(status)) => format!("status {status} and no reason given"),
+            (_, None) => "no reason given".to_owned(),
         };
         let retry_after = self.retry_after;
         let provider = || provider.to_owned();
@@ -133,7 +134,7 @@ impl Fault {
                     Class::ContextTooLong
                 }
                 "content_filter" | "content_policy_violation" => Class::ContentFiltered,
-                "model_not_found" => Class::UnknownModel,
+                "model_not_found" | "resourcenotfoundexception" => Class::UnknownModel,
                 "rate_limit_exceeded" | "rate_limit_error" | "throttlingexception" => {
                     Class::RateLimited
                 }
@@ -170,7 +171,8 @@ impl Fault {
             Some(401) => Class::Unauthorized,
             Some(402) => Class::QuotaExhausted,
             Some(403) => Class::Forbidden,
-            Some(404) => Class::UnknownModel,
+            // Without a word about a model, it is the address that does not exist.
+            Some(404) if self.message.to_ascii_lowercase().contains("model") => Class::UnknownModel,
             Some(413) => Class::ContextTooLong,
             Some(429) => Class::RateLimited,
             Some(503 | 529) => Class::Overloaded,
@@ -345,6 +347,7 @@ mod tests {
                 json!({"error": {"message": "x", "code": "model_not_found"}}),
                 "unknown_model",
             ),
+            (404, json!({"detail": "Not Found"}), "invalid_request"),
             (
                 422,
                 json!({"detail": "messages is missing"}),

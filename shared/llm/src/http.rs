@@ -22,8 +22,8 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 pub struct Timeouts {
     /// Name resolution, TCP and TLS.
     pub connect: Duration,
-    /// From sending the request to the first byte of the reply's body. Models that reason
-    /// before they write need minutes.
+    /// From sending the request to the head of the reply, and again from there to its first
+    /// byte. Models that reason before they write need minutes.
     pub first_byte: Duration,
     /// Between two pieces of the reply.
     pub idle: Duration,

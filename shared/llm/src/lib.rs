@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`chat`] | requests, messages, tool calls, deltas, usage: the shapes that the trace stores |
+//! | [`chat`], [`reply`] | requests, messages and tool calls; deltas, usage and stop reasons: the shapes that the trace stores |
 //! | [`model`] | [`ChatModel`], [`ModelId`], and the assembly of a streamed reply |
 //! | [`error`] | [`ModelError`]: typed, safe to show, and sure about what may be repeated |
 //! | [`config`] | [`ModelConfig`] from the environment, and [`build`] |
@@ -42,17 +42,16 @@ mod http;
 pub mod model;
 pub mod offline;
 mod openai;
+pub mod reply;
 pub mod scripted;
 mod sse;
 mod stream;
 
 pub use bedrock::BedrockCredentials;
-pub use chat::{
-    Arguments, ChatRequest, ChatResponse, Delta, JsonSchema, Message, OpaquePart, StopReason,
-    ToolCall, ToolSpec, Usage,
-};
+pub use chat::{Arguments, ChatRequest, JsonSchema, Message, OpaquePart, ToolCall, ToolSpec};
 pub use config::{ConfigError, ModelConfig, Provider, build};
 pub use error::ModelError;
 pub use http::Timeouts;
 pub use model::{Assembly, ChatModel, DeltaStream, ModelId, collect};
 pub use offline::Offline;
+pub use reply::{ChatResponse, Delta, StopReason, Usage};

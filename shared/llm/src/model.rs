@@ -9,8 +9,9 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{Arguments, ChatRequest, ChatResponse, Delta, OpaquePart, ToolCall, Usage};
+use crate::chat::{Arguments, ChatRequest, OpaquePart, ToolCall};
 use crate::error::ModelError;
+use crate::reply::{ChatResponse, Delta, Usage};
 
 /// A reply as it streams. Dropping it gives up the call and closes its connection.
 pub type DeltaStream = BoxStream<'static, Result<Delta, ModelError>>;
@@ -127,7 +128,7 @@ pub struct Assembly {
     calls: BTreeMap<u32, PendingCall>,
     opaque: Vec<OpaquePart>,
     usage: Option<Usage>,
-    stop_reason: Option<crate::chat::StopReason>,
+    stop_reason: Option<crate::reply::StopReason>,
 }
 
 #[derive(Debug)]
@@ -213,7 +214,7 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::StopReason;
+    use crate::reply::StopReason;
 
     #[test]
     fn a_request_may_name_its_model_bare_or_with_the_provider() {

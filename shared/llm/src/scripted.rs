@@ -15,9 +15,10 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::chat::{ChatRequest, Delta, StopReason, Usage};
+use crate::chat::ChatRequest;
 use crate::error::ModelError;
 use crate::model::{ChatModel, DeltaStream, ModelId};
+use crate::reply::{Delta, StopReason, Usage};
 
 type Compute = dyn Fn(&ChatRequest, usize) -> Turn + Send + Sync;
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
-use crate::chat::Delta;
 use crate::error::ModelError;
 use crate::http::Timeouts;
 use crate::model::DeltaStream;
+use crate::reply::Delta;
 
 /// A frame larger than this is an attack or an accident.
 pub(crate) const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
@@ -164,6 +164,80 @@ where
         }
         if !matches!(self.queue.back(), Some(Delta::Finished { .. })) {
             self.decoder.end(&mut self.queue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::collect;
+
+    /// Words of the three protocols, whole, broken and out of order.
+    fn noise() -> impl Strategy<Value = Vec<u8>> {
+        let words = prop::sample::select(vec![
+            "data: ",
+            "\n\n",
+            "\r\n",
+            "event: error\n",
+            "[DONE]",
+            "{",
+            "}",
+            "{}",
+            "null",
+            "\u{fffd}",
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":3,"function":{"arguments":"{"}}]},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"t","arguments":7}}]}}]}"#,
+            r#"{"error":{"code":429}}"#,
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":18446744073709551615,"cache_read_input_tokens":9}}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"t"}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{"}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
+            r#"{"type":"message_stop"}"#,
+            "\0\0\0\u{10}",
+            "\0\0\0\u{10}\0\0\0\0",
+        ]);
+        prop::collection::vec(words, 0..24).prop_map(|words| words.concat().into_bytes())
+    }
+
+    fn outcome<F, D>(bytes: &[u8], framer: F, decoder: D)
+    where
+        F: Framer,
+        D: Decoder<Frame = F::Frame>,
+    {
+        let chunks: Vec<Result<Bytes, ModelError>> = bytes
+            .chunks(5)
+            .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+            .collect();
+        let timeouts = Timeouts::default();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        let _guard = runtime.as_ref().map(tokio::runtime::Runtime::enter);
+        let deltas = decode(stream::iter(chunks).boxed(), framer, decoder, timeouts);
+        // Whatever comes, the order that deltas promise is kept, and the end is one of the two.
+        let items: Vec<Result<Delta, ModelError>> = block_on(deltas.collect());
+        let last = items.last().expect("a stream never ends without a word");
+        assert!(matches!(last, Ok(Delta::Finished { .. }) | Err(_)));
+        let whole = last.is_ok();
+        assert!(items[..items.len() - 1].iter().all(Result::is_ok));
+        assert_eq!(
+            block_on(collect(stream::iter(items).boxed())).is_ok(),
+            whole
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_a_decoder(bytes in noise()) {
+            outcome(&bytes, crate::sse::SseFramer::default(), crate::openai::decoder());
+            outcome(&bytes, crate::sse::SseFramer::default(), crate::anthropic::decoder());
+            outcome(&bytes, crate::bedrock::EventFramer::default(), crate::bedrock::decoder());
         }
     }
 }

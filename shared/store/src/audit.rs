@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::audit::{AuditEntry, ChainHead};
 use domain::event::Event;
-use kernel::cursor::{Page, PageRequest};
+use kernel::cursor::{Cursor, Page, PageRequest};
 use kernel::{EventId, OrgId};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,13 @@ impl AuditChain<'_> {
     /// [`ReadError`] if the store does not answer.
     pub async fn page_from_first(&self, page: &PageRequest) -> Result<Page<AuditEntry>, ReadError> {
         self.store.page(&keys::audit_entries(self.tenant.org()), page, Order::Ascending).await
+    }
+
+    /// The position of the entry with this sequence, for pages in either direction that begin
+    /// beyond it.
+    #[must_use]
+    pub fn position(sequence: u64) -> Cursor {
+        Cursor::after(keys::audit_sort_key(sequence))
     }
 
     /// Seals events of this org at the end of the chain, in the order given. An event that is

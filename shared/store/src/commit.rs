@@ -251,7 +251,8 @@ impl Store {
         if commit.items.len() > MAX_ITEMS || commit.bytes > MAX_BYTES {
             return Err(CommitError::TooLarge { items: commit.items.len(), bytes: commit.bytes });
         }
-        self.transact(&commit.items).await?;
+        // Boxed: the SDK's futures are deep and large, and every handler would carry their layout.
+        Box::pin(self.transact(&commit.items)).await?;
         self.ring_all(&commit.doorbells).await;
         Ok(())
     }

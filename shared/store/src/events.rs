@@ -3,7 +3,7 @@
 use domain::event::Event;
 
 use crate::keys::{self, Key};
-use crate::record::{Item, Record, ShapeError, from_item};
+use crate::record::{Record, ShapeError};
 
 impl Record for Event {
     const NOUN: &'static str = "event";
@@ -13,10 +13,10 @@ impl Record for Event {
     }
 }
 
-/// The event in an item of the log, as its stream hands it out.
+/// The event in a new image of the log's stream.
 ///
 /// # Errors
-/// [`ShapeError`] if the item is not an event.
-pub fn event_from_item(item: Item) -> Result<Event, ShapeError> {
-    from_item(item)
+/// [`ShapeError`] if the image is not an event.
+pub fn event_from_image(image: serde_dynamo::Item) -> Result<Event, ShapeError> {
+    serde_dynamo::from_item(image).map_err(|source| ShapeError::new(Event::NOUN, source))
 }

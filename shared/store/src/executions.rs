@@ -18,8 +18,9 @@ use crate::{Cause, Commit, Error, ReadError, Store, Tenant};
 
 /// The kind of the job that drives an execution.
 pub const RUN_JOB: &str = "execution.run";
-/// How often a run may die under its worker before it is given up.
-const MAX_RUN_ATTEMPTS: u32 = 10;
+/// How often a run's job may fail. More than its time allows: the run itself ends at its deadline,
+/// with a reason, and must not be left behind by a job that gave up before.
+const MAX_RUN_ATTEMPTS: u32 = 1_000;
 /// The most effects one execution can have: bounded by its steps and the calls of a step.
 const MAX_EFFECTS: usize = 20_000;
 

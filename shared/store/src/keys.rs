@@ -243,22 +243,6 @@ pub(crate) fn documents(org: OrgId, base: KnowledgeBaseId) -> Collection {
     collection(Table::Knowledge, format!("ORG#{org}#KB#{base}#DOCUMENT"))
 }
 
-pub(crate) fn document_indexes(org: OrgId, base: KnowledgeBaseId, file: FileId) -> IndexKeys {
-    IndexKeys {
-        gsi1: Some((format!("ORG#{org}#FILE#{file}#DOCUMENT"), base.to_string())),
-        ..IndexKeys::default()
-    }
-}
-
-pub(crate) fn documents_of_file(org: OrgId, file: FileId) -> Collection {
-    Collection {
-        table: Table::Knowledge,
-        index: Index::Gsi1,
-        pk: format!("ORG#{org}#FILE#{file}#DOCUMENT"),
-        prefix: "",
-    }
-}
-
 pub(crate) fn chunk(org: OrgId, base: KnowledgeBaseId, file: FileId, ordinal: u32) -> Key {
     key(Table::Knowledge, format!("ORG#{org}#KB#{base}#FILE#{file}#CHUNK"), format!("{ordinal:06}"))
 }
@@ -364,7 +348,11 @@ pub(crate) fn audit_head(org: OrgId) -> Key {
 }
 
 pub(crate) fn audit_entry(org: OrgId, sequence: u64) -> Key {
-    key(Table::Audit, format!("ORG#{org}#CHAIN"), format!("{sequence:015}"))
+    key(Table::Audit, format!("ORG#{org}#CHAIN"), audit_sort_key(sequence))
+}
+
+pub(crate) fn audit_sort_key(sequence: u64) -> String {
+    format!("{sequence:015}")
 }
 
 pub(crate) fn audit_entries(org: OrgId) -> Collection {
@@ -463,7 +451,6 @@ mod tests {
             files(o),
             knowledge_bases(o),
             documents(o, k),
-            documents_of_file(o, f),
             chunks(o, k, f),
             due_jobs(3),
             executions(o),
@@ -480,7 +467,6 @@ mod tests {
         for indexes in [
             member_indexes(o, u),
             task_indexes(o, TaskId::from_u128(9), Some(a), "todo"),
-            document_indexes(o, k, f),
             job_indexes(3, Some(at), JobId::from_u128(7)),
             execution_indexes(o, e, a),
         ] {

@@ -17,8 +17,10 @@ pub mod agents;
 pub mod api_keys;
 pub mod audit;
 pub mod bell;
+pub mod chunks;
 pub mod commit;
 pub mod config;
+pub mod documents;
 pub mod events;
 pub mod executions;
 pub mod files;
@@ -75,6 +77,14 @@ pub enum Error {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Object(#[from] objects::ObjectError),
+}
+
+impl Error {
+    /// Whether nothing was written since something was changed meanwhile: read it again and repeat.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        matches!(self, Self::Commit(CommitError::Changed { .. }))
+    }
 }
 
 /// An error of the AWS SDK with all its causes, in one line for the log.

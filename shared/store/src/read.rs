@@ -1,4 +1,6 @@
 //! Reading: one item, a batch of them, or a page of a list.
+//!
+//! The SDK's futures are boxed: they are deep and large, and every handler would carry their layout.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -52,16 +54,14 @@ impl Store {
     }
 
     pub(crate) async fn get_item(&self, key: &Key) -> Result<Option<Item>, ReadError> {
-        let output = self
+        let request = self
             .clients
             .dynamo
             .get_item()
             .table_name(self.config.table(key.table))
             .set_key(Some(key_item(key)))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(ReadError::sdk)?;
+            .consistent_read(true);
+        let output = Box::pin(request.send()).await.map_err(ReadError::sdk)?;
         Ok(output.item)
     }
 
@@ -83,14 +83,9 @@ impl Store {
                     .consistent_read(true)
                     .build()
                     .unwrap_or_else(|error| unreachable!("keys are set: {error}"));
-                let output = self
-                    .clients
-                    .dynamo
-                    .batch_get_item()
-                    .request_items(&table, request)
-                    .send()
-                    .await
-                    .map_err(ReadError::sdk)?;
+                let request =
+                    self.clients.dynamo.batch_get_item().request_items(&table, request);
+                let output = Box::pin(request.send()).await.map_err(ReadError::sdk)?;
                 for item in output.responses.unwrap_or_default().into_values().flatten() {
                     found.push(from_item(item)?);
                 }
@@ -150,7 +145,7 @@ impl Store {
         let mut items: Vec<Item> = Vec::new();
         let mut start = None;
         loop {
-            let output = self
+            let query = self
                 .clients
                 .dynamo
                 .query()
@@ -162,10 +157,8 @@ impl Store {
                 .set_expression_attribute_values(Some(values.clone()))
                 .scan_index_forward(order == Order::Ascending)
                 .limit(i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(ReadError::sdk)?;
+                .set_exclusive_start_key(start.take());
+            let output = Box::pin(query.send()).await.map_err(ReadError::sdk)?;
             items.extend(output.items.unwrap_or_default());
             start = output.last_evaluated_key;
             if start.is_none() || items.len() > limit {

@@ -1,0 +1,22 @@
+//! Overglass on one machine: every function in one process, over embedded stores, with the very
+//! handlers that Lambda runs.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`host`] | the process: stores, API, workers, and their end |
+//! | [`issuer`] | the local issuer, which signs people in as presets |
+//! | [`workers`] | pollers that hand workers the events Lambda would |
+//! | [`secrets`] | what the host keeps in its data folder beside the stores |
+//! | [`client`] | a client of the API, as a person's program would be |
+//! | [`journey`] | the first job: documents in, a question answered with its sources |
+//! | [`terminal`] | what the person sees |
+
+pub mod client;
+pub mod host;
+pub mod issuer;
+pub mod journey;
+pub mod secrets;
+pub mod terminal;
+pub mod workers;
+
+pub use host::{Host, HostOptions};

@@ -1,0 +1,22 @@
+//! Documentation: the OpenAPI document and pages to read and try it.
+//!
+//! | method | path | permission | file |
+//! |---|---|---|---|
+//! | GET | `/openapi.json` | none | `openapi.rs` |
+//! | GET | `/docs` | none | `pages.rs` |
+//! | GET | `/docs/{path}` | none | `pages.rs` |
+//!
+//! The pages are Swagger UI, which is part of the binary. They are for people, so the OpenAPI
+//! document leaves them out.
+
+use api::Routes;
+use utoipa_axum::routes;
+
+mod openapi;
+mod pages;
+
+/// The operations of this function.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new().routes(routes!(openapi::openapi)).merge(Routes::from(pages::router()))
+}

@@ -1,0 +1,87 @@
+//! Runs agents: the handler of `execution.run` jobs.
+//!
+//! A run is a loop of steps: the model is asked, the tools it names are called, and on it goes
+//! until it answers. Every call to the outside is an effect in the run's journal, and a commit
+//! that carries the job's fence stands between each and the next:
+//!
+//! ```text
+//!  load run + journal
+//!        │   for each step
+//!        ▼
+//!  model call ── settled? replay : note, call (deltas go to the stream), settle
+//!        │
+//!        ├─ no tool calls ─► complete: answer, citations, event, task in one transaction
+//!        ▼
+//!  tool calls ── settled? replay : call, settle; what changes state settles with that change
+//!        │
+//!        └─► next step, unless time is up (yield) or a limit is reached (fail)
+//! ```
+//!
+//! A worker that dies is followed by another, which replays the journal and goes on from there.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`run`] | the loop and how it ends |
+//! | [`journal`] | the effects of a run, and the commits that write them |
+//! | [`conversation`] | the journal as the messages that a model reads |
+//! | [`model_call`] | one model call, streamed |
+//! | [`tools`] | what an agent may call |
+//! | [`citations`] | markers in answers and the places they stand for |
+
+mod citations;
+mod conversation;
+mod journal;
+mod model_call;
+mod run;
+mod tools;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kernel::env::process_environment;
+use llm::{ChatModel, ModelConfig};
+use outbound::{Client, Policy};
+use store::Store;
+use store::executions::{RUN_JOB, RunPayload};
+use work::{Attempt, Handler, Outcome};
+
+/// Runs executions. Clones share everything.
+#[derive(Clone)]
+pub struct AgentRunner {
+    pub(crate) store: Store,
+    pub(crate) model: Arc<dyn ChatModel>,
+    /// The only client that may be aimed at addresses that tenants name.
+    pub(crate) outbound: Client,
+}
+
+impl AgentRunner {
+    /// A runner over a store, with the platform's model and a client for tools.
+    #[must_use]
+    pub fn new(store: Store, model: Arc<dyn ChatModel>, outbound: Client) -> Self {
+        Self { store, model, outbound }
+    }
+}
+
+/// The handlers of this worker, configured by the environment.
+///
+/// # Errors
+/// An environment that names no usable model.
+pub fn from_environment(store: &Store) -> Result<Vec<Arc<dyn Handler>>, lambda::Error> {
+    let model = llm::build(&ModelConfig::from_env(&process_environment)?)?;
+    let outbound = Client::new(Policy::public())?;
+    Ok(vec![Arc::new(AgentRunner::new(store.clone(), model, outbound))])
+}
+
+#[async_trait]
+impl Handler for AgentRunner {
+    fn kinds(&self) -> &[&'static str] {
+        &[RUN_JOB]
+    }
+
+    async fn run(&self, attempt: Attempt) -> Outcome {
+        match attempt.payload::<RunPayload>() {
+            Ok(payload) => run::drive(self, &attempt, payload.execution).await,
+            Err(outcome) => outcome,
+        }
+    }
+}

@@ -30,6 +30,17 @@ async fn code(verifier: &Verifier, token: &str, now: i64) -> &'static str {
         .map_or_else(|error| error.code(), |_| "accepted")
 }
 
+/// Lets other tasks run until they have begun this many fetches.
+async fn fetches_reach(source: &FakeSource, count: usize) {
+    let reached = async {
+        while source.fetches() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), reached).await;
+    waited.expect("a fetch that begins");
+}
+
 #[tokio::test]
 async fn a_fresh_set_is_not_fetched_again_for_an_hour() {
     let signer = Signer::ed("a");
@@ -265,9 +276,7 @@ async fn a_slow_issuer_delays_one_caller_and_not_all() {
         let (verifier, token) = (Arc::clone(&verifier), token.clone());
         tokio::spawn(async move { verifier.verify(&token, NOW + HOUR).await.is_ok() })
     };
-    while source.fetches() < 2 {
-        tokio::task::yield_now().await;
-    }
+    fetches_reach(&source, 2).await;
     for _ in 0..50 {
         let call = code(&verifier, &token, NOW + HOUR);
         let outcome = tokio::time::timeout(Duration::from_secs(5), call).await;
@@ -290,9 +299,7 @@ async fn an_abandoned_fetch_counts_and_does_not_block() {
         let (verifier, token) = (Arc::clone(&verifier), token.clone());
         tokio::spawn(async move { verifier.verify(&token, NOW).await })
     };
-    while source.fetches() < 1 {
-        tokio::task::yield_now().await;
-    }
+    fetches_reach(&source, 1).await;
     abandoned.abort();
     assert!(abandoned.await.expect_err("aborted").is_cancelled());
     source.open();

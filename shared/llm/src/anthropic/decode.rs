@@ -7,14 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::PROVIDER;
-use crate::chat::{Delta, OpaquePart, StopReason, Usage};
+use crate::chat::OpaquePart;
 use crate::error::ModelError;
 use crate::fault::Fault;
+use crate::reply::{Delta, StopReason, Usage};
 use crate::sse::SseEvent;
 use crate::stream::{Decoder, MAX_TOOL_CALLS};
 
 /// The state of one reply.
-pub(super) struct Messages {
+pub(crate) struct Messages {
     model: String,
     secrets: Vec<SecretString>,
     blocks: HashMap<u64, Block>,

@@ -94,3 +94,9 @@ impl ChatModel for Anthropic {
         ))
     }
 }
+
+/// A decoder by itself, for tests of what all of them have in common.
+#[cfg(test)]
+pub(crate) fn decoder() -> decode::Messages {
+    decode::Messages::new("model".to_owned(), Vec::new())
+}

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::PROVIDER;
 use super::frames::Event;
-use crate::chat::{Delta, OpaquePart, StopReason, Usage};
+use crate::chat::OpaquePart;
 use crate::error::ModelError;
 use crate::fault::Fault;
+use crate::reply::{Delta, StopReason, Usage};
 use crate::stream::{Decoder, MAX_TOOL_CALLS};
 
 /// The state of one reply.
-pub(super) struct Converse {
+pub(crate) struct Converse {
     model: String,
     secrets: Vec<SecretString>,
     /// Open tool calls: the service's block number to our index.

@@ -1,12 +1,15 @@
 //! AWS's binary event stream.
 
-use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
+use aws_smithy_eventstream::frame::read_message_from;
 use aws_smithy_types::event_stream::Message;
 use bytes::BytesMut;
 use serde_json::Value;
 
 use crate::error::ModelError;
 use crate::stream::{Framer, MAX_FRAME_BYTES};
+
+/// The least that a frame has: its prelude and its checksum.
+const MIN_FRAME_BYTES: usize = 16;
 
 /// One event, or one exception in an event's place.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +26,6 @@ pub(crate) struct Event {
 #[derive(Debug, Default)]
 pub(crate) struct EventFramer {
     buffer: BytesMut,
-    decoder: MessageFrameDecoder,
 }
 
 impl Framer for EventFramer {
@@ -34,14 +36,22 @@ impl Framer for EventFramer {
     }
 
     fn next(&mut self) -> Result<Option<Event>, ModelError> {
-        match self.decoder.decode_frame(&mut self.buffer) {
-            Ok(DecodedFrame::Complete(message)) => event(&message).map(Some),
-            Ok(DecodedFrame::Incomplete) if self.buffer.len() > MAX_FRAME_BYTES => {
-                Err(ModelError::malformed("one event is larger than 4 MiB"))
-            }
-            Ok(DecodedFrame::Incomplete) => Ok(None),
-            Err(_) => Err(ModelError::malformed("an event fails its checksum")),
+        // A frame begins with its own length. It is checked before the frame is there, so that a
+        // false one does not make us wait for what never comes.
+        let Some(length) = self.buffer.first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if !(MIN_FRAME_BYTES..=MAX_FRAME_BYTES).contains(&length) {
+            return Err(ModelError::malformed("an event has an impossible length"));
         }
+        if self.buffer.len() < length {
+            return Ok(None);
+        }
+        let frame = self.buffer.split_to(length).freeze();
+        let message = read_message_from(frame)
+            .map_err(|_| ModelError::malformed("an event fails its checksum"))?;
+        event(&message).map(Some)
     }
 
     fn rest(&mut self) -> Option<Event> {

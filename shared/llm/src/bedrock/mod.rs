@@ -8,8 +8,11 @@ mod decode;
 mod frames;
 mod request;
 
+#[cfg(test)]
+pub(crate) use frames::EventFramer;
+
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_config::BehaviorVersion;
@@ -20,7 +23,7 @@ use aws_sigv4::sign::v4;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::chat::ChatRequest;
 use crate::error::ModelError;
@@ -33,6 +36,12 @@ pub(crate) const PROVIDER: &str = "bedrock";
 
 /// The service name that requests are signed for; the endpoint's name differs.
 const SERVICE: &str = "bedrock";
+
+/// Credentials are replaced this long before they end, so that none ends on its way.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
+
+/// How long credentials are kept that do not say when they end.
+const LIFETIME_WITHOUT_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
 /// Who calls Bedrock.
 #[derive(Clone)]
@@ -62,8 +71,8 @@ pub(crate) struct Bedrock {
     base: Url,
     region: String,
     credentials: BedrockCredentials,
-    /// The default chain, looked up at the first call: a cold start must not wait for it.
-    chain: OnceCell<SharedCredentialsProvider>,
+    /// Looked up at the first call: a cold start must not wait for it.
+    cached: Mutex<Option<(Credentials, SystemTime)>>,
     secrets: Vec<SecretString>,
 }
 
@@ -94,27 +103,48 @@ impl Bedrock {
             base: base.clone(),
             region,
             credentials,
-            chain: OnceCell::new(),
+            cached: Mutex::new(None),
             secrets,
         })
     }
 
     async fn authorise(&self, url: &Url, body: &[u8]) -> Result<HeaderMap, ModelError> {
+        if let BedrockCredentials::ApiKey(key) = &self.credentials {
+            let value = secret_header("Bearer ", key)?;
+            return Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]));
+        }
+        let now = SystemTime::now();
+        let credentials = self.current_credentials(now).await?;
+        signature(&credentials, &self.region, url, body, now)
+    }
+
+    /// Credentials that are good for this call. Providers do not cache by themselves, and one
+    /// that assumes a role would ask for it with every call.
+    async fn current_credentials(&self, now: SystemTime) -> Result<Credentials, ModelError> {
+        let mut cached = self.cached.lock().await;
+        if let Some((credentials, good_until)) = cached.as_ref()
+            && now < *good_until
+        {
+            return Ok(credentials.clone());
+        }
+        let chain;
         let provider = match &self.credentials {
-            BedrockCredentials::ApiKey(key) => {
-                let value = secret_header("Bearer ", key)?;
-                return Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]));
-            }
             BedrockCredentials::Provider(provider) => provider,
-            BedrockCredentials::DefaultChain => {
-                self.chain.get_or_try_init(|| self.default_chain()).await?
+            _ => {
+                chain = self.default_chain().await?;
+                &chain
             }
         };
         let credentials = provider.provide_credentials().await.map_err(|error| {
             tracing::warn!(error = %error, "AWS credentials for Bedrock could not be obtained");
             unauthorised()
         })?;
-        signature(&credentials, &self.region, url, body, SystemTime::now())
+        let good_until = match credentials.expiry() {
+            Some(expiry) => expiry - EXPIRY_MARGIN,
+            None => now + LIFETIME_WITHOUT_EXPIRY,
+        };
+        *cached = Some((credentials.clone(), good_until));
+        Ok(credentials)
     }
 
     async fn default_chain(&self) -> Result<SharedCredentialsProvider, ModelError> {
@@ -248,10 +278,15 @@ impl From<Credentials> for BedrockCredentials {
     }
 }
 
+/// A decoder by itself, for tests of what all of them have in common.
+#[cfg(test)]
+pub(crate) fn decoder() -> decode::Converse {
+    decode::Converse::new("model".to_owned(), Vec::new())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn model_ids_are_escaped_whole() {
@@ -297,6 +332,48 @@ mod tests {
         assert_eq!(headers["x-amz-security-token"], "session");
         assert_ne!(headers["authorization"], sign(b"{} ")["authorization"]);
         assert!(!format!("{headers:?}").contains("canary"));
+    }
+
+    #[derive(Debug)]
+    struct Counting(std::sync::atomic::AtomicU64);
+
+    impl ProvideCredentials for Counting {
+        fn provide_credentials<'a>(
+            &'a self,
+        ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let count = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let expiry = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 * (count + 1));
+            let credentials =
+                Credentials::new(format!("AKID{count}"), "s", None, Some(expiry), "test");
+            aws_credential_types::provider::future::ProvideCredentials::ready(Ok(credentials))
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_kept_until_shortly_before_they_end() {
+        let base = Url::parse("http://127.0.0.1:1").unwrap();
+        let provider = SharedCredentialsProvider::new(Counting(0.into()));
+        let bedrock = Bedrock::new(
+            "m".into(),
+            &base,
+            "eu-west-1".into(),
+            BedrockCredentials::Provider(provider),
+            Timeouts::default(),
+        )
+        .unwrap();
+        for (seconds, key) in [
+            (0, "AKID0"),
+            (930, "AKID0"),
+            (950, "AKID1"),
+            (1000, "AKID1"),
+        ] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let credentials = bedrock.current_credentials(now).await.unwrap();
+            assert_eq!(credentials.access_key_id(), key, "at {seconds} s");
+        }
     }
 
     #[test]

@@ -106,15 +106,14 @@ pub(super) fn document_text(content: &str, of: &Passage) -> Vec<Passage> {
     }
 }
 
-/// A person's answer, out of whatever a tool wrapped it in.
-pub(super) fn human_answer(content: &str) -> String {
-    json_in(content)
-        .and_then(|json| {
-            ["answer", "response", "decision", "text", "message", "input"]
-                .iter()
-                .find_map(|key| scalar(&json[*key]))
-        })
-        .unwrap_or_else(|| content.trim().to_owned())
+/// A person's answer, out of whatever a tool wrapped it in. `None` when the tool only says that
+/// it has passed the question on.
+pub(super) fn human_answer(content: &str) -> Option<String> {
+    const KEYS: [&str; 6] = ["answer", "response", "decision", "text", "message", "input"];
+    match json_in(content) {
+        Some(json) => KEYS.iter().find_map(|key| scalar(&json[*key])),
+        None => Some(content.trim().to_owned()).filter(|text| !text.is_empty()),
+    }
 }
 
 /// JSON, also with marks around it that set retrieved text apart.
@@ -194,5 +193,12 @@ mod tests {
         assert_eq!(document_text(r#"{"text":"whole"}"#, of)[0].text, "whole");
         assert_eq!(document_text("plain", of)[0].text, "plain");
         assert!(document_text(" ", of).is_empty());
+    }
+
+    #[test]
+    fn a_question_that_was_only_passed_on_has_no_answer_yet() {
+        assert_eq!(human_answer("Yes."), Some("Yes.".into()));
+        assert_eq!(human_answer(r#"{"answer":"Yes."}"#), Some("Yes.".into()));
+        assert_eq!(human_answer(r#"{"task_id":"task_1","note":"later"}"#), None);
     }
 }

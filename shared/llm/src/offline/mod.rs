@@ -16,20 +16,26 @@
 
 mod answer;
 mod evidence;
+mod expected;
 mod intent;
+mod lexicon;
+mod orders;
+mod perform;
 mod rank;
 mod schema;
 mod text;
 mod turn;
+mod units;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use crate::chat::{Arguments, ChatRequest, Delta, Message, StopReason, ToolCall, Usage};
+use crate::chat::{Arguments, ChatRequest, Message, ToolCall};
 use crate::error::ModelError;
 use crate::model::{ChatModel, DeltaStream, ModelId};
+use crate::reply::{Delta, StopReason, Usage};
 
 /// The provider's name in a [`ModelId`].
 pub const PROVIDER: &str = "offline";

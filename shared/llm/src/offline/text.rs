@@ -1,4 +1,4 @@
-//! Words, stems and sentences: as much language as the offline model has.
+//! Words, numbers and stems: as much language as the offline model has.
 
 /// A word or number, ready to compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,138 +7,6 @@ pub(super) struct Token {
     pub stem: String,
     /// Whether it is a number.
     pub number: bool,
-}
-
-/// A piece of a document that can be quoted by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unit {
-    /// The piece, on one line.
-    pub text: String,
-    /// The heading above it, inside the same text.
-    pub heading: String,
-    /// Whether it is an item of a list.
-    pub item: bool,
-}
-
-/// Words that say nothing about the subject. Sorted, for a binary search.
-const STOP_WORDS: &[&str] = &[
-    "a",
-    "about",
-    "according",
-    "after",
-    "all",
-    "also",
-    "am",
-    "an",
-    "and",
-    "any",
-    "are",
-    "as",
-    "at",
-    "be",
-    "been",
-    "before",
-    "being",
-    "between",
-    "but",
-    "by",
-    "can",
-    "could",
-    "did",
-    "do",
-    "does",
-    "each",
-    "every",
-    "find",
-    "for",
-    "from",
-    "get",
-    "give",
-    "had",
-    "has",
-    "have",
-    "he",
-    "her",
-    "here",
-    "his",
-    "how",
-    "i",
-    "if",
-    "in",
-    "into",
-    "is",
-    "it",
-    "its",
-    "list",
-    "long",
-    "many",
-    "may",
-    "me",
-    "might",
-    "much",
-    "must",
-    "my",
-    "need",
-    "no",
-    "not",
-    "of",
-    "often",
-    "on",
-    "or",
-    "our",
-    "out",
-    "please",
-    "say",
-    "says",
-    "shall",
-    "she",
-    "should",
-    "show",
-    "so",
-    "some",
-    "tell",
-    "than",
-    "that",
-    "the",
-    "their",
-    "them",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "to",
-    "up",
-    "us",
-    "was",
-    "we",
-    "were",
-    "what",
-    "when",
-    "where",
-    "which",
-    "who",
-    "whom",
-    "whose",
-    "why",
-    "will",
-    "with",
-    "would",
-    "you",
-    "your",
-];
-
-/// Abbreviations after which a full stop ends no sentence.
-const ABBREVIATIONS: &[&str] = &[
-    "approx", "art", "ca", "cf", "co", "dr", "e.g", "eq", "etc", "fig", "i.e", "inc", "incl",
-    "ltd", "max", "min", "mr", "mrs", "ms", "no", "nos", "nr", "p", "pp", "sec", "st", "tel",
-    "vol", "vs",
-];
-
-/// Whether a lower-case word says nothing about the subject.
-pub(super) fn is_stop_word(word: &str) -> bool {
-    STOP_WORDS.binary_search(&word).is_ok()
 }
 
 /// The words and numbers of a text, in order.
@@ -240,6 +108,9 @@ pub(super) fn stem(word: &str) -> String {
     if word.starts_with("mainten") {
         return "maintain".to_owned();
     }
+    if matches!(word, "used" | "uses" | "using" | "usage") {
+        return "use".to_owned();
+    }
     let mut stem = word.to_owned();
     if let Some(base) = cut(&stem, "ies", 2) {
         stem = format!("{base}y");
@@ -252,6 +123,7 @@ pub(super) fn stem(word: &str) -> String {
         ("ional", 4),
         ("ion", 4),
         ("ment", 4),
+        ("ness", 3),
         ("ing", 3),
         ("ed", 3),
         ("ly", 4),
@@ -286,215 +158,9 @@ fn single_consonant(mut base: String) -> String {
     base
 }
 
-/// Cuts a text into pieces that can be quoted: sentences, list items, table rows.
-pub(super) fn units(text: &str) -> Vec<Unit> {
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let mut splitter = Splitter::default();
-    for (position, line) in lines.iter().enumerate() {
-        let next = lines.get(position + 1).copied().unwrap_or_default();
-        splitter.line(line, next);
-    }
-    splitter.flush();
-    splitter.units
-}
-
-#[derive(Default)]
-struct Splitter {
-    units: Vec<Unit>,
-    paragraph: String,
-    item: bool,
-    heading: String,
-    table_header: Option<Vec<String>>,
-}
-
-impl Splitter {
-    fn line(&mut self, line: &str, next: &str) {
-        if let Some(cells) = cells(line) {
-            self.flush();
-            self.row(cells);
-            return;
-        }
-        self.table_header = None;
-        if line.is_empty() {
-            self.flush();
-        } else if let Some(heading) = heading(line, next, self.paragraph.is_empty()) {
-            self.flush();
-            self.heading = heading;
-        } else if let Some(item) = list_item(line) {
-            self.flush();
-            self.item = true;
-            self.paragraph.push_str(item);
-        } else {
-            self.append(line);
-        }
-    }
-
-    /// Adds a line to the paragraph, undoing the hyphen of a word that was split for layout.
-    fn append(&mut self, line: &str) {
-        let split_word = self.paragraph.ends_with('-')
-            && self
-                .paragraph
-                .chars()
-                .rev()
-                .nth(1)
-                .is_some_and(char::is_alphabetic)
-            && line.starts_with(char::is_lowercase);
-        if split_word {
-            self.paragraph.pop();
-        } else if !self.paragraph.is_empty() {
-            self.paragraph.push(' ');
-        }
-        self.paragraph.push_str(line);
-    }
-
-    /// A row reads as "column: cell, column: cell", so that it makes sense outside its table.
-    fn row(&mut self, cells: Vec<String>) {
-        if cells
-            .iter()
-            .all(|cell| cell.chars().all(|c| matches!(c, '-' | ':' | ' ')))
-        {
-            return;
-        }
-        let Some(header) = &self.table_header else {
-            self.table_header = Some(cells);
-            return;
-        };
-        let text = cells
-            .iter()
-            .enumerate()
-            .filter(|(_, cell)| !cell.is_empty())
-            .map(
-                |(column, cell)| match header.get(column).filter(|name| !name.is_empty()) {
-                    Some(name) => format!("{name}: {cell}"),
-                    None => cell.clone(),
-                },
-            )
-            .collect::<Vec<_>>()
-            .join(", ");
-        self.push(text, false);
-    }
-
-    fn flush(&mut self) {
-        let paragraph = std::mem::take(&mut self.paragraph);
-        let item = std::mem::take(&mut self.item);
-        for sentence in sentences(&paragraph) {
-            self.push(sentence, item);
-        }
-    }
-
-    fn push(&mut self, text: String, item: bool) {
-        if text.chars().any(char::is_alphanumeric) {
-            self.units.push(Unit {
-                text,
-                heading: self.heading.clone(),
-                item,
-            });
-        }
-    }
-}
-
-fn cells(line: &str) -> Option<Vec<String>> {
-    let split: Vec<&str> = if line.contains('|') {
-        line.trim_matches('|').split('|').collect()
-    } else if line.contains('\t') {
-        line.split('\t').collect()
-    } else {
-        return None;
-    };
-    (split.len() >= 2).then(|| split.iter().map(|cell| cell.trim().to_owned()).collect())
-}
-
-/// A Markdown heading, or a short line without an end that stands above a paragraph.
-fn heading(line: &str, next: &str, starts_paragraph: bool) -> Option<String> {
-    let marked = line.trim_start_matches('#');
-    if marked.len() < line.len() && marked.starts_with(' ') {
-        return Some(marked.trim().to_owned());
-    }
-    let bare = starts_paragraph
-        && line.chars().count() < 60
-        && line.ends_with(|c: char| c.is_alphanumeric() || c == ')')
-        && list_item(line).is_none()
-        && next.starts_with(|c: char| c.is_uppercase());
-    bare.then(|| line.to_owned())
-}
-
-fn list_item(line: &str) -> Option<&str> {
-    for mark in ["- ", "* ", "• ", "– ", "+ "] {
-        if let Some(item) = line.strip_prefix(mark) {
-            return Some(item.trim());
-        }
-    }
-    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-    if digits == 0 || digits > 3 {
-        return None;
-    }
-    line[digits..]
-        .strip_prefix(['.', ')'])
-        .filter(|rest| rest.starts_with(' '))
-        .map(str::trim)
-}
-
-/// The sentences of a paragraph.
-pub(super) fn sentences(paragraph: &str) -> Vec<String> {
-    let chars: Vec<(usize, char)> = paragraph.char_indices().collect();
-    let mut sentences = Vec::new();
-    let mut start = 0;
-    for (position, &(offset, c)) in chars.iter().enumerate() {
-        if !matches!(c, '.' | '!' | '?' | '…') {
-            continue;
-        }
-        let mut rest = chars[position + 1..].iter().map(|(_, c)| *c);
-        let closes = |c: char| matches!(c, '"' | '”' | '’' | ')' | ']');
-        let spaced = rest
-            .by_ref()
-            .find(|c| !closes(*c))
-            .is_some_and(char::is_whitespace);
-        let follows = rest.find(|c| !c.is_whitespace());
-        let begins = follows.is_some_and(|c| !c.is_lowercase());
-        let ends = spaced && begins && !(c == '.' && is_abbreviation(&paragraph[start..offset]));
-        if ends {
-            let mut end = offset + c.len_utf8();
-            while let Some(closing) = paragraph[end..].chars().next().filter(|c| closes(*c)) {
-                end += closing.len_utf8();
-            }
-            push_sentence(&paragraph[start..end], &mut sentences);
-            start = end;
-        }
-    }
-    push_sentence(&paragraph[start..], &mut sentences);
-    sentences
-}
-
-fn push_sentence(sentence: &str, sentences: &mut Vec<String>) {
-    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    if !sentence.is_empty() {
-        sentences.push(sentence);
-    }
-}
-
-fn is_abbreviation(before: &str) -> bool {
-    let word = before
-        .rsplit(|c: char| c.is_whitespace() || c == '(')
-        .next()
-        .unwrap_or_default()
-        .to_lowercase();
-    let initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
-    initial || ABBREVIATIONS.contains(&word.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn texts(text: &str) -> Vec<String> {
-        units(text).into_iter().map(|unit| unit.text).collect()
-    }
-
-    #[test]
-    fn stop_words_are_sorted() {
-        assert!(STOP_WORDS.is_sorted());
-        assert!(is_stop_word("the") && !is_stop_word("oil"));
-    }
 
     #[test]
     fn forms_of_a_word_share_a_stem() {
@@ -502,6 +168,7 @@ mod tests {
             &["change", "changes", "changed", "changing"][..],
             &["interval", "intervals"],
             &["maintain", "maintenance"],
+            &["use", "used", "using"],
             &["replace", "replaced", "replacement", "replacing"],
             &["battery", "batteries"],
             &[
@@ -539,54 +206,5 @@ mod tests {
             ["m12", "bolt", "6", "of", "them"]
         );
         assert_eq!(stems("the pump's seal"), ["the", "pump", "seal"]);
-    }
-
-    #[test]
-    fn sentences_end_where_they_should() {
-        assert_eq!(
-            sentences("See no. 5 of 1.5 mm, e.g. the red one. Then stop! Is it off? (Yes.) Good"),
-            [
-                "See no. 5 of 1.5 mm, e.g. the red one.",
-                "Then stop!",
-                "Is it off?",
-                "(Yes.)",
-                "Good"
-            ]
-        );
-    }
-
-    #[test]
-    fn structure_decides_before_punctuation() {
-        let text = "# Gearbox\nThe oil lasts\nlong. Check it.\n\nSteps:\n1. Stop the ma-\nchine.\n2) Drain it\n- Wait\n\nOil grade\nUse ISO VG 220.";
-        assert_eq!(
-            texts(text),
-            [
-                "The oil lasts long.",
-                "Check it.",
-                "Steps:",
-                "Stop the machine.",
-                "Drain it",
-                "Wait",
-                "Use ISO VG 220."
-            ]
-        );
-        let units = units(text);
-        assert_eq!(units[0].heading, "Gearbox");
-        assert_eq!(units[6].heading, "Oil grade");
-        assert!(units[4].item && !units[2].item);
-    }
-
-    #[test]
-    fn table_rows_carry_their_columns() {
-        let table =
-            "| Part | Interval |\n|---|:--|\n| Gearbox oil | 2,000 h |\n| Filter | |\n\nA\tB\n1\t2";
-        assert_eq!(
-            texts(table),
-            [
-                "Part: Gearbox oil, Interval: 2,000 h",
-                "Part: Filter",
-                "A: 1, B: 2"
-            ]
-        );
     }
 }

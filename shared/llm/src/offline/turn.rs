@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use super::Reply;
 use super::answer::{self, Nothing, Written};
 use super::evidence::{self, Passage};
-use super::intent::{self, Intent, Order, Question, Subject};
+use super::intent::{self, Intent, Question};
+use super::orders::Order;
+use super::perform;
 use super::rank::{Finding, Pool};
 use super::schema::{self, Hint};
 use crate::chat::{Arguments, ChatRequest, Message, ToolCall, ToolSpec};
@@ -20,27 +22,24 @@ const READ: &str = "read_document";
 /// The most documents to read on in one turn.
 const MAX_READS: usize = 3;
 
-/// The most characters of a tool's complaint to repeat.
-const MAX_REASON_CHARS: usize = 200;
-
 /// A call of this turn with what came of it.
-struct Exchange<'a> {
-    call: &'a ToolCall,
-    result: Option<ToolOutcome<'a>>,
+pub(super) struct Exchange<'a> {
+    pub call: &'a ToolCall,
+    pub result: Option<ToolOutcome<'a>>,
 }
 
 #[derive(Clone, Copy)]
-struct ToolOutcome<'a> {
-    content: &'a str,
-    is_error: bool,
+pub(super) struct ToolOutcome<'a> {
+    pub content: &'a str,
+    pub is_error: bool,
 }
 
 /// The turn so far.
-struct Turn<'a> {
-    request: &'a ChatRequest,
-    message: &'a str,
-    intent: Intent,
-    exchanges: Vec<Exchange<'a>>,
+pub(super) struct Turn<'a> {
+    pub request: &'a ChatRequest,
+    pub message: &'a str,
+    pub intent: Intent,
+    pub exchanges: Vec<Exchange<'a>>,
     /// Calls in the whole conversation, so that ids stay unique in it.
     calls_before: usize,
 }
@@ -125,11 +124,11 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn tool(&self, name: &str) -> Option<&'a ToolSpec> {
+    pub(super) fn tool(&self, name: &str) -> Option<&'a ToolSpec> {
         self.request.tools.iter().find(|tool| tool.name == name)
     }
 
-    fn made(&self, name: &str) -> impl Iterator<Item = &Exchange<'a>> {
+    pub(super) fn made(&self, name: &str) -> impl Iterator<Item = &Exchange<'a>> {
         self.exchanges
             .iter()
             .filter(move |exchange| exchange.call.name == name)
@@ -159,9 +158,9 @@ impl<'a> Turn<'a> {
             for question in &self.intent.questions {
                 let hints = [Hint::main(
                     &["query", "q", "question", "search", "text", "input", "terms"],
-                    &question.query,
+                    &question.query(),
                 )];
-                let arguments = schema::arguments(&tool.parameters, &hints, &question.query);
+                let arguments = schema::arguments(&tool.parameters, &hints, &question.query());
                 calls.push((SEARCH, arguments));
             }
         }
@@ -169,43 +168,33 @@ impl<'a> Turn<'a> {
         calls
     }
 
-    /// The passages that the searches and readings of this turn brought.
+    /// The passages that the searches and readings of this turn brought, each once.
     fn evidence(&self) -> Vec<Passage> {
-        let found = self.found();
-        let mut passages = found.clone();
-        for exchange in self.made(READ) {
-            let Some(outcome) = exchange.result.filter(|outcome| !outcome.is_error) else {
-                continue;
-            };
-            // The passage that the reading continues: the one that shares its identifiers.
-            let of = found
-                .iter()
-                .filter(|passage| passage.truncated)
-                .find(|passage| continues(exchange.call, passage));
-            if let Some(of) = of {
-                passages.extend(evidence::document_text(outcome.content, of));
-            }
-        }
-        passages
-    }
-
-    fn found(&self) -> Vec<Passage> {
-        let mut found: Vec<Passage> = Vec::new();
-        for exchange in self.made(SEARCH) {
-            let Some(outcome) = exchange.result.filter(|outcome| !outcome.is_error) else {
-                continue;
-            };
-            for passage in evidence::passages(outcome.content).unwrap_or_default() {
-                // Two searches often return the same passage.
-                let known = found.iter().any(|other| {
-                    other.source.same_place(&passage.source) && other.text == passage.text
-                });
-                if !known {
-                    found.push(passage);
+        let mut passages: Vec<Passage> = Vec::new();
+        for name in [SEARCH, READ] {
+            for exchange in self.made(name) {
+                let Some(outcome) = exchange.result.filter(|outcome| !outcome.is_error) else {
+                    continue;
+                };
+                let brought = evidence::passages(outcome.content)
+                    .or_else(|| {
+                        // Bare text continues the passage that it was asked for.
+                        let mut cut = passages.iter().filter(|passage| passage.truncated);
+                        let of = cut.find(|passage| continues(exchange.call, passage))?;
+                        Some(evidence::document_text(outcome.content, of))
+                    })
+                    .unwrap_or_default();
+                for passage in brought {
+                    let known = passages.iter().any(|other| {
+                        other.source.same_place(&passage.source) && other.text == passage.text
+                    });
+                    if !known {
+                        passages.push(passage);
+                    }
                 }
             }
         }
-        found
+        passages
     }
 
     /// Readings of documents whose best passage was cut short.
@@ -219,7 +208,7 @@ impl<'a> Turn<'a> {
         let pool = Pool::new(passages);
         let mut calls: Vec<(&'static str, Map<String, Value>)> = Vec::new();
         for question in &self.intent.questions {
-            let best = pool.best_passage(&question.query).map(|at| &passages[at]);
+            let best = pool.best_passage(question).map(|at| &passages[at]);
             let Some(passage) = best.filter(|passage| passage.truncated) else {
                 continue;
             };
@@ -236,12 +225,12 @@ impl<'a> Turn<'a> {
         let questions: &[Question] = &self.intent.questions;
         let findings: Vec<Finding> = questions
             .iter()
-            .map(|question| pool.find(&question.query))
+            .map(|question| pool.find(question))
             .collect();
         let mut searches = self.made(SEARCH).peekable();
         let nothing = if searches.peek().is_none() {
             Nothing::Searchable
-        } else if searches.all(|search| !search.result.is_some_and(|outcome| !outcome.is_error)) {
+        } else if searches.all(|search| search.result.is_none_or(|outcome| outcome.is_error)) {
             Nothing::Failed
         } else {
             Nothing::Found
@@ -255,8 +244,10 @@ impl<'a> Turn<'a> {
         findings: &[Finding],
         passages: &[Passage],
     ) -> Vec<(&'static str, Map<String, Value>)> {
-        let answer = plain_answer(findings, passages);
-        self.orders(Order::needs_answer, &answer)
+        let answer = perform::plain_answer(findings, passages);
+        // There is nothing to keep without an answer; a person or a task may still bring one.
+        let sensible = |order: &Order| !answer.is_empty() || !matches!(order, Order::Remember(_));
+        self.orders(|order| order.needs_answer() && sensible(order), &answer)
     }
 
     /// The calls for those orders that were not made yet. Calls are counted rather than
@@ -285,69 +276,6 @@ impl<'a> Turn<'a> {
             .collect()
     }
 
-    fn order_arguments(&self, order: &Order, tool: &ToolSpec, answer: &str) -> Map<String, Value> {
-        let asked = self
-            .intent
-            .questions
-            .first()
-            .map_or(self.message, |question| question.text.as_str());
-        let words = |subject: &Subject| match subject {
-            Subject::Given(text) => text.clone(),
-            Subject::TheAnswer => answer.to_owned(),
-        };
-        match order {
-            Order::Remember(subject) => {
-                let hints = [
-                    Hint::main(
-                        &[
-                            "content",
-                            "text",
-                            "fact",
-                            "memory",
-                            "value",
-                            "note",
-                            "statement",
-                        ],
-                        &words(subject),
-                    ),
-                    Hint::extra(&["kind", "type"], json!("fact")),
-                ];
-                schema::arguments(&tool.parameters, &hints, &words(subject))
-            }
-            Order::CreateTask(subject) => {
-                let (title, details) = match subject {
-                    Subject::Given(title) => (title.as_str(), self.message),
-                    Subject::TheAnswer => (asked, answer),
-                };
-                let hints = [
-                    Hint::main(&["title", "name", "task", "summary", "subject"], title),
-                    Hint::extra(
-                        &["description", "details", "body", "instructions", "notes"],
-                        json!(details),
-                    ),
-                ];
-                schema::arguments(&tool.parameters, &hints, title)
-            }
-            Order::AskHuman {
-                question,
-                about_answer,
-            } => {
-                let mut ask = match question {
-                    Subject::Given(text) => capitalised(text),
-                    Subject::TheAnswer => format!("Is this right? {asked}"),
-                };
-                if *about_answer && !answer.is_empty() {
-                    ask = format!("{} The documents say: {answer}", ended(&ask));
-                }
-                let hints = [Hint::main(
-                    &["question", "prompt", "message", "text", "ask"],
-                    &ended(&ask),
-                )];
-                schema::arguments(&tool.parameters, &hints, &ask)
-            }
-        }
-    }
-
     fn finish(&self, written: &Written) -> Reply {
         let mut parts = vec![written.text.clone()];
         parts.extend(
@@ -371,49 +299,6 @@ impl<'a> Turn<'a> {
             text,
             calls: Vec::new(),
         }
-    }
-
-    /// What came of an order, in a sentence.
-    fn report(&self, order: &Order) -> Option<String> {
-        let what = match order {
-            Order::Remember(_) => "remember something",
-            Order::CreateTask(_) => "create a task",
-            Order::AskHuman { .. } => "ask a person",
-        };
-        if self.tool(order.tool()).is_none() {
-            return Some(format!(
-                "I was asked to {what}, but I have no tool for it (`{}`).",
-                order.tool()
-            ));
-        }
-        // Orders of one tool are reported together, with the first of them.
-        let same_tool = |other: &&Order| other.tool() == order.tool();
-        if self.intent.orders.iter().find(same_tool) != Some(order) {
-            return None;
-        }
-        let outcomes: Vec<ToolOutcome<'_>> = self
-            .made(order.tool())
-            .filter_map(|exchange| exchange.result)
-            .collect();
-        let reports: Vec<String> = outcomes
-            .iter()
-            .map(|outcome| {
-                if outcome.is_error {
-                    let reason = answer::quotable(outcome.content);
-                    let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
-                    return format!("I could not {what}: {reason}");
-                }
-                match order {
-                    Order::Remember(_) => "I have remembered it.".to_owned(),
-                    Order::CreateTask(_) => "I have created the task.".to_owned(),
-                    Order::AskHuman { .. } => {
-                        let said = answer::quotable(&evidence::human_answer(outcome.content));
-                        format!("A person answered: “{said}”")
-                    }
-                }
-            })
-            .collect();
-        (!reports.is_empty()).then(|| reports.join("\n"))
     }
 
     fn introduction(&self) -> String {
@@ -460,43 +345,4 @@ fn continues(call: &ToolCall, passage: &Passage) -> bool {
         .find_map(|key| passage.raw[*key].as_str())
         .unwrap_or(&passage.source.document);
     arguments.values().any(|value| value.as_str() == Some(file))
-}
-
-/// The answers without marks, for tools.
-fn plain_answer(findings: &[Finding], passages: &[Passage]) -> String {
-    let quotes: Vec<String> = findings
-        .iter()
-        .filter_map(|finding| finding.quotes().first())
-        .map(|quote| {
-            let source = quote
-                .passages
-                .first()
-                .map(|at| passages[*at].source.describe());
-            let text = super::rank::with_end(&answer::quotable(&quote.text));
-            match source {
-                Some(source) => format!("{text} ({})", answer::quotable(&source)),
-                None => text,
-            }
-        })
-        .collect();
-    match quotes.is_empty() {
-        true => "Nothing was found.".to_owned(),
-        false => quotes.join(" "),
-    }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => format!("{}{}", first.to_uppercase(), chars.as_str()),
-        None => String::new(),
-    }
-}
-
-/// A question with its mark.
-fn ended(text: &str) -> String {
-    match text.ends_with(['?', '.', '!', ')']) {
-        true => text.to_owned(),
-        false => format!("{text}?"),
-    }
 }

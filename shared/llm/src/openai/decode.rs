@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::PROVIDER;
-use crate::chat::{Delta, StopReason, Usage};
 use crate::error::ModelError;
 use crate::fault::Fault;
+use crate::reply::{Delta, StopReason, Usage};
 use crate::sse::SseEvent;
 use crate::stream::{Decoder, MAX_TOOL_CALLS};
 
 /// The state of one reply.
-pub(super) struct Completions {
+pub(crate) struct Completions {
     model: String,
     secrets: Vec<SecretString>,
     calls: Vec<OpenCall>,

@@ -90,3 +90,9 @@ impl ChatModel for OpenAi {
         ))
     }
 }
+
+/// A decoder by itself, for tests of what all of them have in common.
+#[cfg(test)]
+pub(crate) fn decoder() -> decode::Completions {
+    decode::Completions::new("model".to_owned(), Vec::new())
+}

@@ -299,6 +299,107 @@ async fn questions_are_answered_with_the_sentence_that_answers_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A second set of documents, of the kinds that offices have.
+fn office() -> Vec<Value> {
+    let passage = |number: usize, document: &str, text: &str| json!({"citation": number, "document": document, "page": 1, "text": text});
+    vec![
+        passage(
+            1,
+            "travel-policy.docx",
+            "Travel policy\n\nEmployees book trains in second class for journeys below four hours. Flights must be \
+             approved by the head of department at least 14 days before departure. Hotels are refunded up to \
+             120 EUR per night in Germany and up to 180 EUR per night abroad. Expenses have to be handed in within \
+             30 days after the trip, otherwise they are not refunded.",
+        ),
+        passage(
+            2,
+            "leave.md",
+            "## Annual leave\nFull-time staff have 30 days of paid leave per year. Up to 5 days may be carried over \
+             until 31 March. Requests are made in the portal two weeks in advance.\n\n## Sick leave\nA doctor's note \
+             is needed from the third day of illness. Call your manager before 9:00 on the first day.",
+        ),
+        passage(
+            3,
+            "x200-datasheet.pdf",
+            "X200 controller\nSupply voltage: 24 V DC ± 10 %\nPower consumption: 8.5 W\nOperating temperature: -20 to +55 °C\n\
+             Protection: IP65\nInterfaces: 2 × RS-485, 1 × Ethernet\n\nThe device is configured over its web interface. \
+             The default password is printed on the label and must be changed at first login.",
+        ),
+        passage(
+            4,
+            "release-notes.md",
+            "- Fixed a crash when a report had more than 10,000 rows.\n- Exports are now limited to 50 MB.\n\
+             - The audit log is kept for 400 days instead of 90.\n- Removed support for TLS 1.1.",
+        ),
+        passage(
+            5,
+            "prices.csv",
+            "article\tprice\tstock\nSeal kit\t18.50 EUR\t42\nDrive belt\t79.00 EUR\t7\nGrease 400 g\t6.20 EUR\t130",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn documents_of_offices_are_understood_too() {
+    let passages = office();
+    let tools = |_: &ToolCall| found(&passages);
+    let cases = [
+        (
+            "How many days of leave do employees get per year?",
+            "30 days",
+            2,
+        ),
+        ("How many vacation days can I carry over?", "5 days", 2),
+        ("Until when can leave be carried over?", "31 March", 2),
+        ("When do I need a doctor's note?", "third day of illness", 2),
+        ("Who approves flights?", "head of department", 1),
+        (
+            "How much does the company refund for a hotel abroad?",
+            "180 EUR",
+            1,
+        ),
+        (
+            "What happens if I hand in my expenses late?",
+            "within 30 days",
+            1,
+        ),
+        ("What is the supply voltage of the X200?", "24 V DC", 3),
+        ("What is the operating temperature range?", "-20 to +55", 3),
+        ("How much power does the controller consume?", "8.5 W", 3),
+        (
+            "Where do I find the default password?",
+            "printed on the label",
+            3,
+        ),
+        ("How long is the audit log kept?", "400 days", 4),
+        ("What is the size limit for exports?", "50 MB", 4),
+        ("Which TLS version is no longer supported?", "TLS 1.1", 4),
+        ("How much does the drive belt cost?", "79.00 EUR", 5),
+        (
+            "How many seal kits are in stock?",
+            "Seal kit, price: 18.50 EUR, stock: 42",
+            5,
+        ),
+        (
+            "What are the interfaces of the X200?",
+            "Interfaces: 2 × RS-485, 1 × Ethernet.",
+            3,
+        ),
+        ("what do i have to do when i am ill", "Call your manager", 2),
+    ];
+    let mut wrong = Vec::new();
+    for (question, expected, citation) in cases {
+        let answer = Agent::new(vec![search()], &tools).say(question).await;
+        let first = answer.split(" [").next().unwrap_or_default();
+        if !first.contains(expected) || !answer.contains(&format!("Sources: [{citation}]")) {
+            wrong.push(format!(
+                "{question}\n  expected {expected} [{citation}]\n  got {answer}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[tokio::test]
 async fn answers_name_their_sources_and_what_they_come_from() {
     let answer = asked("How many hours between gearbox oil changes?").await;
@@ -342,6 +443,13 @@ async fn what_is_not_there_is_not_made_up() {
         );
         assert!(!answer.contains("Sources:"), "{answer}");
     }
+    // One word in common is a hint at most.
+    let answer = asked("How do I reset the radio?").await;
+    assert!(
+        answer.contains("do not seem to answer this. The closest passage is: To release"),
+        "{answer}"
+    );
+
     let empty = |_: &ToolCall| found(&[]);
     let answer = Agent::new(vec![search()], &empty)
         .say("How often?  Which oil?")
@@ -416,6 +524,28 @@ async fn a_passage_that_was_cut_is_read_on() {
 }
 
 #[tokio::test]
+async fn reading_on_may_bring_passages_with_marks_of_their_own() {
+    let tools = |call: &ToolCall| match call.name.as_str() {
+        "search_knowledge" => found(&[json!({
+            "citation": "[1]", "document": "handbook.pdf", "file_id": "file_9", "page": 3,
+            "text": "The gearbox oil must be changed", "truncated": true,
+        })]),
+        _ => found(&[json!({
+            "citation": "[2]", "document": "handbook.pdf", "file_id": "file_9", "page": 4,
+            "text": "The gearbox oil must be changed every 2,000 hours.",
+        })]),
+    };
+    let agent = Agent::new(all_tools(), &tools);
+    let answer = agent
+        .say("How many hours between gearbox oil changes?")
+        .await;
+    assert!(
+        answer.contains("every 2,000 hours. [2]\n\nSources: [2] handbook.pdf, page 4\n"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
 async fn orders_are_carried_out_with_the_tools_for_them() {
     let passages = handbook();
     let tools = |call: &ToolCall| match call.name.as_str() {
@@ -472,6 +602,16 @@ async fn orders_are_carried_out_with_the_tools_for_them() {
         "{remembered}"
     );
     assert!(agent.argument("ask_human", "question").contains("2,000"));
+
+    let agent = Agent::new(all_tools(), &tools);
+    let answer = agent
+        .say("What is the capital of Mongolia? Remember the answer and ask a human to confirm it.")
+        .await;
+    assert_eq!(agent.steps(), [["search_knowledge"], ["ask_human"]]);
+    assert!(
+        answer.contains("I have remembered nothing, since I found no answer."),
+        "{answer}"
+    );
 
     let agent = Agent::new(vec![search()], &tools);
     let answer = agent.say("Remember that the pump is loud.").await;
@@ -636,4 +776,72 @@ async fn other_models_names_are_refused() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), "invalid_request");
+}
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Text made of the words that decide something, and of anything else.
+    fn text() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            prop::sample::select(vec![
+                "remember",
+                "that",
+                "create",
+                "a",
+                "task",
+                "to",
+                "ask",
+                "human",
+                "and",
+                "then",
+                ",",
+                "?",
+                ".",
+                ":",
+                "\n",
+                "|",
+                "- ",
+                "1. ",
+                "# ",
+                "how many hours",
+                "it",
+                "[1]",
+                "\"",
+                "İ",
+                "ß",
+                "ﬁ",
+                "2,000",
+                "°C",
+                "confirm",
+                "the answer",
+                "what",
+                "oil",
+            ])
+            .prop_map(str::to_owned),
+            any::<String>(),
+        ];
+        prop::collection::vec(word, 0..24).prop_map(|words| words.join(" "))
+    }
+
+    proptest! {
+        /// Nothing that a person or a tool says stops the loop or makes an invalid call.
+        #[test]
+        fn is_answered(message in text(), document in text(), other in text()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let tools = |call: &ToolCall| match call.name.as_str() {
+                "search_knowledge" => found(&[
+                    json!({"citation": "[1]", "document": other, "file_id": "f", "text": document, "truncated": true}),
+                    json!({"citation": other, "document": document, "page": other, "heading": other, "text": other}),
+                ]),
+                "read_document" => Ok(other.clone()),
+                _ if other.len() % 2 == 0 => Err(document.clone()),
+                _ => Ok(document.clone()),
+            };
+            let answer = runtime.block_on(Agent::new(all_tools(), &tools).say(&message));
+            prop_assert!(answer.ends_with(NOTICE));
+        }
+    }
 }

@@ -265,7 +265,7 @@ async fn write_reply(socket: &mut TcpStream, reply: Reply) -> std::io::Result<()
     match reply.end {
         End::Whole => socket.write_all(b"0\r\n\r\n").await?,
         // A chunk that promises more than it holds.
-        End::Cut => socket.write_all(b"ff\r\nhalf").await?,
+        End::Cut => socket.write_all(b"ff\r\n").await?,
         End::Closed | End::Silence => {}
     }
     socket.flush().await?;

@@ -81,6 +81,7 @@ impl Graph {
                 }
             }
             frontier = next_frontier;
+            if frontier.len() > 1000 { eprintln!("{} {}", self.seen.len(), frontier.len()); }
         }
         None
     }

@@ -12,13 +12,13 @@ use crate::audit;
 use crate::world::clock::START;
 
 const TICK: Duration = Duration::from_secs(30);
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = TICK;
 /// How far ahead a sweep looks, in ticks.
-const HORIZON: u8 = 2;
+const HORIZON: u8 = 1;
 /// Waits are cut to this many ticks. Longer ones add states in which only time passes.
-const NEAR: u8 = 3;
+const NEAR: u8 = 2;
 /// A moment that does not come.
-const NEVER: u8 = 4;
+const NEVER: u8 = 3;
 const FAR: Duration = Duration::from_secs(10 * 3_600);
 
 /// How large the case is.

@@ -1,0 +1,21 @@
+use api::App;
+use domain::execution::Execution;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An execution, and where to watch it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExecutionView {
+    #[serde(flatten)]
+    pub(crate) execution: Execution,
+    /// Server-sent events of this execution, from the first or from `Last-Event-ID` on.
+    stream_url: String,
+}
+
+impl ExecutionView {
+    pub(crate) fn new(app: &App, execution: Execution) -> Self {
+        let base = app.streams_url().unwrap_or_default().trim_end_matches('/');
+        let stream_url = format!("{base}/v1/executions/{}/stream", execution.id);
+        Self { execution, stream_url }
+    }
+}

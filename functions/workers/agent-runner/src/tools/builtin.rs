@@ -1,0 +1,166 @@
+//! The tools that come with the product.
+
+use domain::memory::{Memory, MemoryKind};
+use domain::task::{Priority, Task, TaskStatus};
+use domain::tool::Builtin;
+use kernel::{FileId, MemoryId, TaskId};
+use retrieval::SearchError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use work::JobError;
+
+use crate::citations::ShownPassages;
+use crate::run::{Run, Stop};
+use crate::tools::{Change, Reply};
+
+const DEFAULT_PASSAGES: usize = 6;
+/// How many chunks of a document are read at once.
+const CHUNKS_READ: u32 = 8;
+
+#[derive(Deserialize)]
+struct SearchArguments {
+    query: String,
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct ReadArguments {
+    file_id: String,
+    #[serde(default)]
+    from_chunk: u32,
+}
+
+#[derive(Deserialize)]
+struct RememberArguments {
+    text: String,
+    #[serde(default)]
+    kind: MemoryKind,
+}
+
+#[derive(Deserialize)]
+struct TaskArguments {
+    title: String,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Deserialize)]
+struct QuestionArguments {
+    question: String,
+}
+
+/// Calls a built-in tool. The arguments satisfy its schema.
+pub(crate) async fn call(
+    run: &mut Run<'_>,
+    builtin: Builtin,
+    arguments: &Value,
+) -> Result<Reply, Stop> {
+    match builtin {
+        Builtin::SearchKnowledge => match read(arguments) {
+            Ok(arguments) => search_knowledge(run, arguments).await,
+            Err(reply) => Ok(reply),
+        },
+        Builtin::ReadDocument => match read(arguments) {
+            Ok(arguments) => read_document(run, arguments).await,
+            Err(reply) => Ok(reply),
+        },
+        Builtin::Remember => Ok(read(arguments).map_or_else(|r| r, |a| remember(run, a))),
+        Builtin::CreateTask => Ok(read(arguments).map_or_else(|r| r, |a| create_task(run, a))),
+        Builtin::AskHuman => Ok(read(arguments).map_or_else(|r| r, |a| ask_human(run, &a))),
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(arguments: &Value) -> Result<T, Reply> {
+    T::deserialize(arguments)
+        .map_err(|error| Reply::error(format!("The arguments are not valid: {error}.")))
+}
+
+async fn search_knowledge(run: &mut Run<'_>, arguments: SearchArguments) -> Result<Reply, Stop> {
+    let limit = arguments.limit.unwrap_or(DEFAULT_PASSAGES);
+    let bases = &run.spec.knowledge_bases;
+    let found =
+        retrieval::search(&run.runner.store, run.tenant, bases, &arguments.query, limit).await;
+    match found {
+        Ok(passages) => shown(&run.sources.show_all(passages)),
+        Err(SearchError::Read(error)) => Err(error.into()),
+        Err(error) => Ok(Reply::error(error.to_string())),
+    }
+}
+
+/// Reads on in a document, if it is part of a knowledge base that the agent may search.
+async fn read_document(run: &mut Run<'_>, arguments: ReadArguments) -> Result<Reply, Stop> {
+    let missing = || Reply::error("There is no such document in your knowledge bases.");
+    let Ok(file) = arguments.file_id.parse::<FileId>() else { return Ok(missing()) };
+    let store = run.runner.store.clone();
+    let knowledge = store.knowledge(run.tenant);
+    for base in run.spec.knowledge_bases.clone() {
+        if knowledge.document(base, file).await?.is_none() {
+            continue;
+        }
+        let chunks = knowledge.chunks(base, file, arguments.from_chunk, CHUNKS_READ).await?;
+        let passages = chunks.into_iter().map(|chunk| run.sources.show(chunk, None)).collect();
+        return shown(&ShownPassages { passages });
+    }
+    Ok(missing())
+}
+
+fn shown(passages: &ShownPassages) -> Result<Reply, Stop> {
+    serde_json::to_value(passages)
+        .map(|value| Reply::json(&value))
+        .map_err(|error| Stop::Retry(JobError::new("passages", error.to_string())))
+}
+
+fn remember(run: &Run<'_>, arguments: RememberArguments) -> Reply {
+    let now = run.runner.store.now();
+    let memory = Memory {
+        id: MemoryId::generate(now),
+        org: run.execution.org,
+        agent: run.execution.agent,
+        kind: arguments.kind,
+        text: arguments.text,
+        execution: run.execution.id,
+        created_at: now,
+    };
+    Reply::json(&json!({ "remembered": memory.id })).with(Change::Remember(memory))
+}
+
+fn create_task(run: &Run<'_>, arguments: TaskArguments) -> Reply {
+    let task = new_task(run, arguments.title, arguments.description);
+    Reply::json(&json!({ "task_id": task.id, "status": task.status }))
+        .with(Change::CreateTask(task))
+}
+
+fn ask_human(run: &Run<'_>, arguments: &QuestionArguments) -> Reply {
+    let title: String = arguments.question.chars().take(200).collect();
+    let description = format!(
+        "Asked by an agent during execution {}:\n\n{}",
+        run.execution.id, arguments.question
+    );
+    let task = new_task(run, title, description);
+    let answer = json!({
+        "task_id": task.id,
+        "note": "The question was passed on. The answer will come later; go on without it.",
+    });
+    Reply::json(&answer).with(Change::CreateTask(task))
+}
+
+fn new_task(run: &Run<'_>, title: String, description: String) -> Task {
+    let now = run.runner.store.now();
+    Task {
+        id: TaskId::generate(now),
+        org: run.execution.org,
+        title,
+        description,
+        status: TaskStatus::Todo,
+        priority: Priority::default(),
+        assignee: None,
+        auto_run: false,
+        due_at: None,
+        execution: None,
+        result: None,
+        created_by: run.cause().actor,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
+}

@@ -1,0 +1,233 @@
+//! Chunks and their vectors: what a search finds.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
+use domain::knowledge::{Chunk, Document, Passage};
+use kernel::cursor::{Cursor, PageRequest};
+use kernel::{FileId, KnowledgeBaseId};
+
+use crate::ReadError;
+use crate::commit::key_item;
+use crate::config::Table;
+use crate::keys::{self, Key};
+use crate::knowledge::Knowledge;
+use crate::read::Order;
+use crate::record::{Item, Record, from_item, to_item};
+
+/// The name of the vector index.
+const VECTOR_INDEX: &str = "chunks";
+/// The most chunks of one document.
+pub const MAX_CHUNKS: usize = 20_000;
+const WRITE_BATCH: usize = 25;
+const WRITE_ROUNDS: u32 = 8;
+const REMOVED_AT_ONCE: u32 = 500;
+const BACKFILL_RETRIES: u32 = 6;
+
+impl Record for Chunk {
+    const NOUN: &'static str = "chunk";
+
+    fn key(&self) -> Key {
+        keys::chunk(self.org, self.knowledge_base, self.file, self.ordinal)
+    }
+}
+
+impl Knowledge<'_> {
+    /// Writes chunks with their vectors, over those of the same numbers. A chunk whose vector is all
+    /// zeros, in which the model found nothing, is kept to be read and is not in the index: no
+    /// direction is near to it.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not take them all; those taken stay.
+    pub async fn write_chunks(&self, chunks: &[(Chunk, Vec<f32>)]) -> Result<(), ReadError> {
+        for batch in chunks.chunks(WRITE_BATCH) {
+            let mut requests = Vec::with_capacity(batch.len());
+            for (chunk, vector) in batch {
+                let mut item: Item = to_item(chunk)?;
+                if vector.iter().any(|number| *number != 0.0) {
+                    let numbers =
+                        vector.iter().map(|number| AttributeValue::N(number.to_string())).collect();
+                    item.insert("embedding".to_owned(), AttributeValue::L(numbers));
+                }
+                let put = PutRequest::builder()
+                    .set_item(Some(item))
+                    .build()
+                    .unwrap_or_else(|error| unreachable!("the item is set: {error}"));
+                requests.push(WriteRequest::builder().put_request(put).build());
+            }
+            self.write_batch(requests).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes chunks of a document from number `from` on, one batch of a few hundred. `true` if
+    /// more may be left: call again.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer; those removed stay removed.
+    pub async fn remove_chunks(
+        &self,
+        base: KnowledgeBaseId,
+        file: FileId,
+        from: u32,
+    ) -> Result<bool, ReadError> {
+        let chunks = self.chunks(base, file, from, REMOVED_AT_ONCE).await?;
+        let doomed: Vec<Key> = chunks.iter().map(Record::key).collect();
+        for batch in doomed.chunks(WRITE_BATCH) {
+            let requests = batch
+                .iter()
+                .map(|key| {
+                    let delete = DeleteRequest::builder()
+                        .set_key(Some(key_item(key)))
+                        .build()
+                        .unwrap_or_else(|error| unreachable!("the key is set: {error}"));
+                    WriteRequest::builder().delete_request(delete).build()
+                })
+                .collect();
+            self.write_batch(requests).await?;
+        }
+        Ok(doomed.len() == REMOVED_AT_ONCE as usize)
+    }
+
+    /// The chunks of a document in order, from number `from` on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn chunks(
+        &self,
+        base: KnowledgeBaseId,
+        file: FileId,
+        from: u32,
+        limit: u32,
+    ) -> Result<Vec<Chunk>, ReadError> {
+        let list = keys::chunks(self.tenant.org(), base, file);
+        let after = from.checked_sub(1).map(|last| Cursor::after(format!("{last:06}")));
+        let page = self.store.page(&list, &PageRequest { limit, after }, Order::Ascending).await?;
+        Ok(page.items)
+    }
+
+    /// The chunks of these knowledge bases nearest to `vector`, best first, at most `limit` (which
+    /// is at most 100). Chunks of documents that were taken out meanwhile are not among them.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn nearest(
+        &self,
+        bases: &[KnowledgeBaseId],
+        vector: &[f32],
+        limit: usize,
+    ) -> Result<Vec<Passage>, ReadError> {
+        let mut passages = Vec::new();
+        for base in bases {
+            passages.extend(self.nearest_in(*base, vector, limit).await?);
+        }
+        passages.sort_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then_with(|| (a.chunk.file, a.chunk.ordinal).cmp(&(b.chunk.file, b.chunk.ordinal)))
+        });
+        let passages = self.without_removed(passages).await?;
+        Ok(passages.into_iter().take(limit).collect())
+    }
+
+    async fn nearest_in(
+        &self,
+        base: KnowledgeBaseId,
+        vector: &[f32],
+        limit: usize,
+    ) -> Result<Vec<Passage>, ReadError> {
+        let numbers: Vec<AttributeValue> =
+            vector.iter().map(|number| AttributeValue::N(number.to_string())).collect();
+        let mut attempt = 0;
+        let output = loop {
+            let result = self
+                .store
+                .clients
+                .dynamo
+                .search_vectors()
+                .table_name(self.store.config.table(Table::Knowledge))
+                .index_name(VECTOR_INDEX)
+                .set_search_vector(Some(numbers.clone()))
+                .top_k(i32::try_from(limit.clamp(1, 100)).unwrap_or(100))
+                .search_condition_expression("#org = :org AND #base = :base")
+                .expression_attribute_names("#org", "org")
+                .expression_attribute_names("#base", "knowledge_base")
+                .expression_attribute_values(
+                    ":org",
+                    AttributeValue::S(self.tenant.org().to_string()),
+                )
+                .expression_attribute_values(":base", AttributeValue::S(base.to_string()))
+                .send()
+                .await;
+            match result {
+                Ok(output) => break output,
+                // An index that was just made refuses searches for a while.
+                Err(error)
+                    if attempt < BACKFILL_RETRIES
+                        && error.message().is_some_and(|text| text.contains("backfilling")) =>
+                {
+                    attempt += 1;
+                    tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+                }
+                Err(error) => return Err(ReadError::sdk(error)),
+            }
+        };
+        output
+            .search_results
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|result| result.item.map(|item| (item, result.score)))
+            .map(|(item, distance)| {
+                // The index answers with cosine distance, 0 for the same direction.
+                Ok(Passage { chunk: from_item(item)?, score: 1.0 - distance })
+            })
+            .collect()
+    }
+
+    async fn without_removed(&self, passages: Vec<Passage>) -> Result<Vec<Passage>, ReadError> {
+        let mut keys: Vec<Key> = passages
+            .iter()
+            .map(|passage| {
+                let chunk = &passage.chunk;
+                keys::document(self.tenant.org(), chunk.knowledge_base, chunk.file)
+            })
+            .collect();
+        keys.sort_unstable_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
+        keys.dedup();
+        let documents: Vec<Document> = self.store.get_batch(&keys).await?;
+        let there: HashSet<(KnowledgeBaseId, FileId)> =
+            documents.iter().map(|document| (document.knowledge_base, document.file)).collect();
+        Ok(passages
+            .into_iter()
+            .filter(|passage| there.contains(&(passage.chunk.knowledge_base, passage.chunk.file)))
+            .collect())
+    }
+
+    async fn write_batch(&self, mut requests: Vec<WriteRequest>) -> Result<(), ReadError> {
+        let table = self.store.config.table(Table::Knowledge).to_owned();
+        for round in 0..WRITE_ROUNDS {
+            if round > 0 {
+                let ceiling = 25u64 << round;
+                let delay = rand::random_range(ceiling / 2..=ceiling);
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+            }
+            let output = self
+                .store
+                .clients
+                .dynamo
+                .batch_write_item()
+                .request_items(&table, std::mem::take(&mut requests))
+                .send()
+                .await
+                .map_err(ReadError::sdk)?;
+            requests =
+                output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            if requests.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(ReadError::Unavailable("a batch was not written whole".to_owned()))
+    }
+}

@@ -1,0 +1,163 @@
+//! Pollers that hand the workers the events that Lambda would: doorbells from the queues, records
+//! from the log's stream, a tick for the sweeper.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use embedded::{QueueSource, Services};
+use event_router::EventRouter;
+use lambda::batch;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use work::{DUE_SHARDS, Handler, JobState, JobStore, Lane, Runner, RunnerConfig};
+
+/// How long an attempt may run before it yields: the longest time of the worker functions.
+const ATTEMPT_TIME: Duration = Duration::from_secs(15 * 60);
+/// A worker that was killed is replaced after this long.
+const LEASE: Duration = Duration::from_secs(10);
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How many jobs of a lane run at the same time.
+const CONCURRENCY: usize = 16;
+const DOORBELLS_AT_ONCE: i32 = 10;
+/// How often a batch of the log is tried before its first record is given up, as Lambda would.
+const LOG_ATTEMPTS: u32 = 100;
+const STARTUP_PAGE: usize = 1_000;
+
+/// Starts every worker. They stop when `stop` is cancelled.
+pub(crate) async fn start(
+    services: &Services,
+    store: &Store,
+    agents: agent_runner::AgentRunner,
+    files: Vec<Arc<dyn Handler>>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> anyhow::Result<()> {
+    let config = RunnerConfig {
+        lease: LEASE,
+        heartbeat: LEASE / 4,
+        store_timeout: LEASE / 5,
+        concurrency: CONCURRENCY,
+        ..RunnerConfig::default()
+    };
+    let agents: Vec<Arc<dyn Handler>> = vec![Arc::new(agents)];
+    let agent_runner = Arc::new(batch::runner(store, agents, config.clone()));
+    let file_runner = Arc::new(batch::runner(store, files, config));
+    for lane in Lane::ALL {
+        let runner = match lane {
+            Lane::AgentInteractive | Lane::AgentBulk => &agent_runner,
+            Lane::Files => &file_runner,
+        };
+        let url = store.config().queue(lane);
+        let source = QueueSource::new(&services.clients().sqs, url, DOORBELLS_AT_ONCE).await?;
+        let poller = poll(source, Arc::clone(runner), store.clone(), tasks.clone(), stop.clone());
+        tasks.spawn(poller);
+    }
+    tasks.spawn(until(stop, follow_log(services, store).await?));
+    tasks.spawn(until(stop, sweep(store.clone())));
+    ring_what_waits(store).await;
+    Ok(())
+}
+
+async fn until(stop: &CancellationToken, work: impl Future<Output = ()>) {
+    stop.clone().run_until_cancelled_owned(work).await;
+}
+
+/// Takes doorbells off a queue and runs each batch beside the others.
+async fn poll(
+    source: QueueSource,
+    runner: Arc<Runner>,
+    store: Store,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let source = Arc::new(source);
+    let places = Arc::new(tokio::sync::Semaphore::new(CONCURRENCY));
+    let taking = async {
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let event = match source.poll().await {
+                Ok(Some(event)) => event,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "a queue does not answer");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    continue;
+                }
+            };
+            let (source, runner, store, stop) =
+                (Arc::clone(&source), Arc::clone(&runner), store.clone(), stop.clone());
+            tasks.spawn(async move {
+                let _place = place;
+                let run = async {
+                    let deadline = store.now().plus(ATTEMPT_TIME);
+                    let response = batch::run_doorbells(&runner, event.clone(), deadline).await;
+                    if let Err(error) = source.acknowledge(&event, &response).await {
+                        tracing::warn!(%error, "doorbells were not acknowledged");
+                    }
+                };
+                stop.run_until_cancelled_owned(run).await;
+            });
+        }
+    };
+    stop.run_until_cancelled(taking).await;
+}
+
+async fn follow_log(
+    services: &Services,
+    store: &Store,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let mut stream = services.log_stream(&store.config().log, "event-router").await?;
+    let router = EventRouter::new(store.clone());
+    Ok(async move {
+        loop {
+            let settled = match stream.next().await {
+                Ok(batch) if batch.attempt > LOG_ATTEMPTS => {
+                    tracing::error!("a record of the log is given up");
+                    stream.discard_first().await.map(drop)
+                }
+                Ok(batch) => {
+                    let response = batch::read_stream(&router, batch.event).await;
+                    stream.settle(&response).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = settled {
+                tracing::warn!(%error, "the log could not be followed");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    })
+}
+
+async fn sweep(store: Store) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = sweeper::sweep(&store, store.now()).await {
+            tracing::warn!(%error, "a sweep was not whole");
+        }
+    }
+}
+
+/// The queues are in memory: what an earlier process had rung for is rung again at once, instead
+/// of when the sweeper would.
+async fn ring_what_waits(store: &Store) {
+    let horizon = store.now().plus(Duration::from_hours(24 * 365));
+    for shard in 0..DUE_SHARDS {
+        let jobs = match store.due(shard, horizon, STARTUP_PAGE).await {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                tracing::warn!(%error, "waiting jobs were left to the sweeper");
+                return;
+            }
+        };
+        let now = store.now();
+        for job in jobs.iter().filter(|job| job.state == JobState::Ready && job.due_at <= now) {
+            if let Err(error) = store.bell().ring(&job.doorbell(), Duration::ZERO).await {
+                tracing::warn!(%error, "a waiting job was left to the sweeper");
+            }
+        }
+    }
+}
