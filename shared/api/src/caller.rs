@@ -23,6 +23,9 @@ use crate::request::RequestContext;
 /// The header that says which org a person acts for, where the path does not.
 pub(crate) const ORG_HEADER: &str = "overglass-org";
 
+/// How many memberships of a person are looked at to find the only org that they can mean.
+const MEMBERSHIPS_WEIGHED: u32 = 25;
+
 /// The path parameter that says which org is meant.
 const ORG_PARAM: &str = "org_id";
 
@@ -295,10 +298,10 @@ async fn named_org(parts: &mut Parts, app: &App) -> Result<Option<OrgId>, Proble
     let in_path = params.iter().find(|(name, _)| *name == ORG_PARAM).map(|(_, id)| id.to_owned());
     let named = match in_path {
         Some(id) => Some(id),
-        None => match parts.headers.get(ORG_HEADER) {
-            Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
-            None => None,
-        },
+        None => parts
+            .headers
+            .get(ORG_HEADER)
+            .map(|value| value.to_str().unwrap_or_default().to_owned()),
     };
     named
         .map(|id| id.parse::<OrgId>().map_err(|_| Problem::not_found("organization")))
@@ -306,9 +309,16 @@ async fn named_org(parts: &mut Parts, app: &App) -> Result<Option<OrgId>, Proble
 }
 
 async fn only_org(app: &App, user: &User) -> Result<OrgId, Problem> {
-    let memberships = app.store().memberships(user.id, &PageRequest::first(2)).await?.items;
-    match memberships.as_slice() {
-        [one] => Ok(one.org),
+    let page = PageRequest::first(MEMBERSHIPS_WEIGHED);
+    let memberships = app.store().memberships(user.id, &page).await?.items;
+    let orgs: Vec<OrgId> = match memberships.as_slice() {
+        // Whether this one still exists is found out with the membership.
+        [one] => vec![one.org],
+        // The membership of a deleted org outlives it and is no choice to be made.
+        many => app.store().orgs(many).await?.iter().map(|org| org.id).collect(),
+    };
+    match orgs.as_slice() {
+        [one] => Ok(*one),
         [] => Err(Problem::new(
             http::StatusCode::FORBIDDEN,
             "no_organization",

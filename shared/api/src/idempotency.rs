@@ -1,5 +1,8 @@
 //! `Idempotency-Key` on every POST: the first request is carried out and its reply stored; the
 //! same request with the same key gets that reply again.
+//!
+//! A reply that is [`shown_once`] is never stored, because it holds a secret: whoever repeats that
+//! request is told that it was carried out, and where, but not the secret.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -12,7 +15,7 @@ use store::idempotency::{Flight, MAX_REPLY_BYTES, StoredReply, Taken};
 use crate::app::App;
 use crate::body::{MAX_BODY_BYTES, too_large};
 use crate::caller::{ORG_HEADER, Principal};
-use crate::problem::Problem;
+use crate::problem::{PROBLEM_TYPE, Problem};
 
 const KEY_HEADER: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -88,24 +91,62 @@ async fn keep(app: &App, flight: &Flight, response: Response) -> Result<Response
         }
         return Ok(response);
     }
-    let (parts, body) = response.into_parts();
+    let (response, reply) = with_reply(response).await?;
+    if reply.body.len() <= MAX_REPLY_BYTES
+        && let Err(error) = app.store().store_idempotent_reply(flight, &reply).await
+    {
+        tracing::warn!(%error, "an idempotent reply was not stored");
+    }
+    Ok(response)
+}
+
+/// The response as it is sent, and what a repetition of its request is answered.
+async fn with_reply(response: Response) -> Result<(Response, StoredReply), Problem> {
+    let once = response.extensions().get::<ShownOnce>().is_some();
+    let (sent, body) = response.into_parts();
     let body = body.collect().await.map_err(Problem::internal)?.to_bytes();
     let text = |name: HeaderName| {
-        parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        sent.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
-    if body.len() <= MAX_REPLY_BYTES {
-        let reply = StoredReply {
-            status: parts.status.as_u16(),
-            content_type: text(header::CONTENT_TYPE),
-            location: text(header::LOCATION),
-            etag: text(header::ETAG),
-            body: String::from_utf8_lossy(&body).into_owned(),
-        };
-        if let Err(error) = app.store().store_idempotent_reply(flight, &reply).await {
-            tracing::warn!(%error, "an idempotent reply was not stored");
-        }
+    let reply = StoredReply {
+        status: sent.status.as_u16(),
+        content_type: text(header::CONTENT_TYPE),
+        location: text(header::LOCATION),
+        etag: text(header::ETAG),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    let reply = if once { without_secret(reply) } else { reply };
+    Ok((Response::from_parts(sent, Body::from(body)), reply))
+}
+
+/// What stands in for a reply that was shown once. It keeps the place of what was made.
+fn without_secret(reply: StoredReply) -> StoredReply {
+    let problem = Problem::conflict(
+        "secret_shown_once",
+        "The request was carried out when this Idempotency-Key was first used. Its answer held a \
+         secret, which was shown then and is not stored.",
+    );
+    StoredReply {
+        status: problem.status().as_u16(),
+        content_type: Some(PROBLEM_TYPE.to_owned()),
+        location: reply.location,
+        etag: None,
+        body: problem.into_document(),
     }
-    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// Marks a response whose body holds a secret. An extension, so that it never leaves the process.
+#[derive(Debug, Clone, Copy)]
+struct ShownOnce;
+
+/// An answer that holds a secret which cannot be shown again: no cache may keep it, and it is not
+/// stored under an `Idempotency-Key`. The same request with the same key is answered 409
+/// `secret_shown_once`, with the `Location` of this answer.
+pub fn shown_once(answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(ShownOnce);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn replay(reply: StoredReply) -> Response {
@@ -124,4 +165,45 @@ fn replay(reply: StoredReply) -> Response {
     }
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etag::created;
+
+    async fn body_of(response: Response) -> String {
+        let bytes = to_bytes(response.into_body(), 10_000).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_reply_is_kept_as_it_was_sent() {
+        let answer = created("/v1/things/1", axum::Json("made"));
+        let (sent, reply) = with_reply(answer).await.unwrap();
+        assert_eq!((reply.status, reply.body.as_str()), (201, "\"made\""));
+        let again = replay(reply);
+        assert_eq!(again.headers()[header::LOCATION], sent.headers()[header::LOCATION]);
+        assert_eq!(again.headers()[header::CONTENT_TYPE], "application/json");
+        assert_eq!(again.headers()[REPLAYED], "true");
+        assert_eq!(body_of(again).await, body_of(sent).await);
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_sent_once_and_never_kept() {
+        const SECRET: &str = "og_test_0123456789";
+        let answer = shown_once(created("/v1/api-keys/1", axum::Json(SECRET)));
+        let (sent, reply) = with_reply(answer).await.unwrap();
+        assert!(!format!("{reply:?}").contains(SECRET));
+        assert_eq!(sent.headers()[header::CACHE_CONTROL], "no-store");
+        assert_eq!(sent.status(), StatusCode::CREATED);
+        assert!(body_of(sent).await.contains(SECRET));
+
+        let again = replay(reply);
+        assert_eq!(again.status(), StatusCode::CONFLICT);
+        assert_eq!(again.headers()[header::CONTENT_TYPE], PROBLEM_TYPE);
+        assert_eq!(again.headers()[header::LOCATION], "/v1/api-keys/1");
+        let document: serde_json::Value = serde_json::from_str(&body_of(again).await).unwrap();
+        assert_eq!(document["code"], "secret_shown_once");
+    }
 }

@@ -11,6 +11,7 @@
 //! | a body, strict and validated | [`Json`] |
 //! | a page of a list | [`Paging`], [`Listing`] |
 //! | "only if unchanged" | [`IfMatch`], [`Versioned`] |
+//! | an answer with a secret in it | [`shown_once`] |
 //! | any error | [`Problem`] |
 //!
 //! [`service`] wraps a function's routes with what all of them need: request ids, limits, problem
@@ -36,6 +37,7 @@ pub use app::{ApiConfig, App};
 pub use body::{Json, MAX_BODY_BYTES, nullable};
 pub use caller::{Caller, Person, Principal};
 pub use etag::{IfMatch, Versioned, created};
+pub use idempotency::shown_once;
 pub use openapi::Problems;
 pub use paging::{Listing, MAX_CURSOR_CHARS, PageQuery, Paging, limit_in_range};
 pub use problem::{FieldProblem, Problem};

@@ -31,7 +31,6 @@ pub struct PageQuery {
 ///
 /// # Errors
 /// Says what it must be.
-#[expect(clippy::ref_option, reason = "the signature that garde calls")]
 pub fn limit_in_range(limit: &Option<String>, (): &()) -> garde::Result {
     match limit.as_deref().map(str::parse::<u32>) {
         None | Some(Ok(1..=100)) => Ok(()),

@@ -17,6 +17,9 @@ use utoipa::ToSchema;
 /// The base of problem types; each is documented under its code.
 const TYPE_BASE: &str = "https://overglass.dev/problems/";
 
+/// The media type of problem documents.
+pub(crate) const PROBLEM_TYPE: &str = "application/problem+json";
+
 /// An error as a response.
 #[derive(Debug)]
 pub struct Problem {
@@ -167,13 +170,9 @@ impl Problem {
     pub fn code(&self) -> &'static str {
         self.code
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        if let Some(cause) = &self.cause {
-            tracing::error!(code = self.code, status = self.status.as_u16(), cause, "request failed");
-        }
+    /// The document that says so, as JSON.
+    pub(crate) fn into_document(self) -> String {
         let document = ProblemDocument {
             kind: format!("{TYPE_BASE}{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -182,18 +181,24 @@ impl IntoResponse for Problem {
             detail: self.detail,
             errors: self.errors,
         };
-        let body = serde_json::to_vec(&document).unwrap_or_default();
-        let mut response = (self.status, body).into_response();
+        serde_json::to_string(&document).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            tracing::error!(code = self.code, status = self.status.as_u16(), cause, "request failed");
+        }
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, self.into_document()).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response

@@ -20,13 +20,11 @@ use crate::{Routes, idempotency, request};
 const TIME_LIMIT: Duration = Duration::from_secs(25);
 
 /// The service of one function, or of all of them on one host: its routes, wrapped.
-#[must_use]
 pub fn service(routes: Routes, app: App) -> Router {
     service_of(routes.split_for_parts().0, app)
 }
 
 /// As [`service`], for routes without documentation.
-#[must_use]
 pub fn service_of(routes: Router<App>, app: App) -> Router {
     routes
         .fallback(|| async { Problem::not_found("resource") })

@@ -16,18 +16,11 @@ pub struct Org {
     /// What people call it.
     pub name: String,
     /// How many members are admins. Never falls below one.
-    #[serde(skip_serializing_if = "is_zero", default)]
-    #[schema(ignore)]
     pub admins: u32,
     /// Rises by one with every change; the ETag of the org.
     pub version: u64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(value: &u32) -> bool {
-    *value == 0
 }
 
 /// What a member may do; each role has all that the one before it has.
@@ -85,7 +78,7 @@ pub fn admins_after(
     Ok(left)
 }
 
-/// An offer of membership, accepted with a token that is sent by mail.
+/// An offer of membership, accepted with a token that only its maker was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Invitation {
     pub id: InvitationId,

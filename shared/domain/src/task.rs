@@ -6,6 +6,9 @@ use utoipa::ToSchema;
 
 use crate::event::Actor;
 
+/// The most characters of a task's description.
+pub const MAX_DESCRIPTION: usize = 10_000;
+
 /// A unit of work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Task {

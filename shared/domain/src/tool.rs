@@ -21,6 +21,8 @@ pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 pub const MAX_DESCRIPTION: usize = 2_000;
 /// The longest a tool call may take, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u32 = 120;
+/// How long a tool call may take whose tool says nothing of it, in seconds.
+pub const DEFAULT_TIMEOUT_SECONDS: u32 = 20;
 
 /// A registered tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -81,7 +83,7 @@ pub struct HttpAction {
 }
 
 const fn default_timeout() -> u32 {
-    20
+    DEFAULT_TIMEOUT_SECONDS
 }
 
 /// The method of an HTTP tool.

@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 use aws_lambda_events::event::dynamodb::Event as DynamoEvent;
 use aws_lambda_events::event::sqs::SqsEvent;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use lambda_runtime::{LambdaEvent, service_fn};
 use store::Store;
 use work::{Handler, RunnerConfig};
@@ -33,7 +36,7 @@ pub use lambda_runtime::Error;
 pub async fn http(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
     let app = context::app().await?;
-    lambda_http::run(api::service(routes, app)).await
+    lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
 }
 
 /// Serves routes behind a Function URL whose responses are streamed.
@@ -43,7 +46,8 @@ pub async fn http(routes: api::Routes) -> Result<(), Error> {
 pub async fn streaming(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
     let app = context::app().await?;
-    lambda_http::run_with_streaming_response(api::service(routes, app)).await
+    let service = api::service(routes, app).layer(from_fn(flush_after));
+    lambda_http::run_with_streaming_response(service).await
 }
 
 /// Runs the jobs that doorbells name. `handlers` makes the handlers from the store, at cold start.
@@ -59,7 +63,9 @@ where
     let runner = batch::runner(&store, handlers(&store)?, RunnerConfig::default());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let deadline = context::deadline(&event.context);
-        Ok::<_, Error>(batch::run_doorbells(&runner, event.payload, deadline).await)
+        let response = batch::run_doorbells(&runner, event.payload, deadline).await;
+        telemetry::flush();
+        Ok::<_, Error>(response)
     }))
     .await
 }
@@ -77,7 +83,9 @@ where
     let store = context::store(context::STREAM_NEEDS).await?;
     let reader = reader(&store);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<DynamoEvent>| {
-        Ok::<_, Error>(batch::read_stream(&reader, event.payload).await)
+        let response = batch::read_stream(&reader, event.payload).await;
+        telemetry::flush();
+        Ok::<_, Error>(response)
     }))
     .await
 }
@@ -93,7 +101,15 @@ where
     telemetry::init();
     let store = context::store(context::SCHEDULE_NEEDS).await?;
     lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
-        task(&store, store.now()).await
+        let done = task(&store, store.now()).await;
+        telemetry::flush();
+        done
     }))
     .await
+}
+
+async fn flush_after(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    telemetry::flush();
+    response
 }

@@ -170,7 +170,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
     use proptest::prelude::*;
 
     use super::*;
@@ -214,22 +213,24 @@ mod tests {
             .chunks(5)
             .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
             .collect();
-        let timeouts = Timeouts::default();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
-            .build();
-        let _guard = runtime.as_ref().map(tokio::runtime::Runtime::enter);
-        let deltas = decode(stream::iter(chunks).boxed(), framer, decoder, timeouts);
-        // Whatever comes, the order that deltas promise is kept, and the end is one of the two.
-        let items: Vec<Result<Delta, ModelError>> = block_on(deltas.collect());
-        let last = items.last().expect("a stream never ends without a word");
-        assert!(matches!(last, Ok(Delta::Finished { .. }) | Err(_)));
-        let whole = last.is_ok();
-        assert!(items[..items.len() - 1].iter().all(Result::is_ok));
-        assert_eq!(
-            block_on(collect(stream::iter(items).boxed())).is_ok(),
-            whole
-        );
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let bytes = stream::iter(chunks).boxed();
+            let deltas = decode(bytes, framer, decoder, Timeouts::default());
+            let items: Vec<Result<Delta, ModelError>> = deltas.collect().await;
+            // Whatever comes, the order that deltas promise is kept, and the end is one of two.
+            let (last, rest) = items
+                .split_last()
+                .expect("a stream says at least how it ended");
+            assert!(matches!(last, Ok(Delta::Finished { .. }) | Err(_)));
+            assert!(rest.iter().all(Result::is_ok));
+            let whole = last.is_ok();
+            let collected = collect(stream::iter(items).boxed()).await;
+            assert_eq!(collected.is_ok(), whole);
+        });
     }
 
     proptest! {

@@ -380,6 +380,13 @@ pub(crate) fn idempotency(scope: &str, digest: &str) -> Key {
     key(Table::Ephemeral, format!("IDEMPOTENCY#{scope}"), digest)
 }
 
+// Health.
+
+/// A row that is never written: what a health probe asks for.
+pub(crate) fn probe() -> Key {
+    key(Table::Core, "PROBE".to_owned(), "PROBE")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,6 +429,7 @@ mod tests {
             agent_stats(o, a),
             stats_seen(o, v),
             idempotency("org/key/op", "d1"),
+            probe(),
         ];
         let lines: Vec<String> =
             keys.iter().map(|k| format!("{:?} {} | {}", k.table, k.pk, k.sk)).collect();

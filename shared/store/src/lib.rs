@@ -8,6 +8,7 @@
 //! | [`read`] | point reads, pages and their cursors |
 //! | [`jobs`], [`bell`] | the work engine's rows and doorbells |
 //! | [`objects`] | files in S3: presigned uploads, bodies |
+//! | [`health`] | whether DynamoDB, S3 and SQS answer |
 //! | one module a noun | what can be asked of it and done to it |
 //!
 //! Every method is called on a scope made from a [`Tenant`], so a query that forgets the org does
@@ -24,6 +25,7 @@ pub mod documents;
 pub mod events;
 pub mod executions;
 pub mod files;
+pub mod health;
 pub mod idempotency;
 pub mod identity;
 pub mod jobs;

@@ -1,1 +1,159 @@
-fn main() {}
+//! `overglass`: the product on one machine.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use documents::Isolation;
+use kernel::env::process_environment;
+use llm::ModelConfig;
+use local::client::Client;
+use local::journey::{Job, next_steps};
+use local::terminal::Terminal;
+use local::{Host, HostOptions};
+use outbound::Policy;
+use tracing_subscriber::EnvFilter;
+
+const DEFAULT_PORT: u16 = 8700;
+
+/// Overglass on one machine: starts everything, does a first job and keeps serving.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The port of the API; 0 for any. [default: 8700, or any for `demo`]
+    #[arg(long, global = true)]
+    port: Option<u16>,
+    /// The folder that keeps everything.
+    #[arg(long, global = true, default_value = ".overglass")]
+    data: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask a question about a file of your own, and keep serving.
+    Ask {
+        file: PathBuf,
+        question: String,
+        /// Exit with the answer.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Do the first job once and exit.
+    Demo {
+        /// Print one JSON object and nothing else.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    // The same program, started as the process that reads one file and nothing else.
+    documents::serve_if_child();
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (job, json, once) = match arguments.command {
+        None => (Job::demonstration(), false, false),
+        Some(Command::Ask { file, question, once }) => (Job::about(&file, question)?, false, once),
+        Some(Command::Demo { json }) => (Job::demonstration(), json, true),
+    };
+    let terminal = if json { Terminal::quiet() } else { Terminal::talkative() };
+    let default_port = if once { 0 } else { DEFAULT_PORT };
+    let port = arguments.port.unwrap_or(default_port);
+    let host = start(port, &arguments.data, terminal).await?;
+    let served = tokio::select! {
+        served = serve(&host, &job, terminal, json, once) => served,
+        () = interrupted() => {
+            terminal.line("\nEnding. What is stored stays.");
+            Ok(())
+        }
+    };
+    host.shutdown().await;
+    served
+}
+
+async fn start(port: u16, data: &Path, terminal: Terminal) -> anyhow::Result<Host> {
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("{} cannot be made", data.display()))?;
+    log_to(&data.join("log.jsonl"))?;
+    let config = ModelConfig::from_env(&process_environment)?;
+    let model = llm::build(&config)?;
+    terminal.line(format!("Overglass  model {}  data {}", model.id(), data.display()));
+    let options = HostOptions {
+        port,
+        data: Some(data.to_owned()),
+        model,
+        outbound: Policy::public(),
+        isolation: Isolation::this_program()?,
+    };
+    Host::start(options).await
+}
+
+async fn serve(
+    host: &Host,
+    job: &Job,
+    terminal: Terminal,
+    json: bool,
+    once: bool,
+) -> anyhow::Result<()> {
+    let token = host.issuer().token("ada", "Ada Admin")?;
+    let client = Client::new(host.url(), token)?;
+    let outcome = job.run(&client, terminal).await?;
+    if json {
+        terminal.result(&outcome);
+    }
+    if !once {
+        terminal.line(next_steps(&host.url()));
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Logs go to a file in the data folder, one JSON object a line.
+fn log_to(path: &Path) -> anyhow::Result<()> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    let filter = EnvFilter::try_from_env("OVERGLASS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error,work::sweeper=warn"));
+    lambda::telemetry::init_to(file, filter);
+    Ok(())
+}

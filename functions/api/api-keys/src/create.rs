@@ -56,35 +56,66 @@ pub(crate) async fn create(
         expires_at: body.expires_at,
     };
     let (secret, hashed) = generate(&app);
-    let key = app.store().api_keys(caller.tenant()).create(&caller.cause(), new, hashed).await?;
+    let key = app
+        .store()
+        .api_keys(caller.tenant())
+        .create(&caller.cause(), new, hashed)
+        .await?;
     app.forget_keys(key.org);
     let location = format!("/v1/api-keys/{}", key.id);
     let version = key.version;
-    let answer = ApiKeyWithSecret { key, secret: secret.expose().to_owned() };
-    Ok(shown_once(created(&location, Versioned::new(version, answer))))
+    let answer = ApiKeyWithSecret {
+        key,
+        secret: secret.expose().to_owned(),
+    };
+    Ok(shown_once(created(
+        &location,
+        Versioned::new(version, answer),
+    )))
 }
 
 /// Checks what a key may be against whoever makes it, and that what it names is there.
 async fn check(app: &App, caller: &Caller, body: &NewKey) -> Result<(), Problem> {
     let mut errors = Vec::new();
     let mut refuse = |field: String, message: &str| {
-        errors.push(FieldProblem { field, message: message.to_owned() });
+        errors.push(FieldProblem {
+            field,
+            message: message.to_owned(),
+        });
     };
     for index in beyond(&body.scopes, |scope| caller.may(scope)) {
-        refuse(format!("/scopes/{index}"), "is a permission that you do not have yourself");
+        refuse(
+            format!("/scopes/{index}"),
+            "is a permission that you do not have yourself",
+        );
     }
-    if body.expires_at.is_some_and(|expiry| expiry <= app.store().now()) {
+    if body
+        .expires_at
+        .is_some_and(|expiry| expiry <= app.store().now())
+    {
         refuse("/expires_at".to_owned(), "must lie in the future");
     }
     let own_agent = grants::agent_of(caller);
     if own_agent.is_some() && body.agent != own_agent {
-        refuse("/agent".to_owned(), "must be the agent that your own key acts as");
+        refuse(
+            "/agent".to_owned(),
+            "must be the agent that your own key acts as",
+        );
     } else if let Some(agent) = body.agent
-        && app.store().agents(caller.tenant()).get(agent).await?.is_none()
+        && app
+            .store()
+            .agents(caller.tenant())
+            .get(agent)
+            .await?
+            .is_none()
     {
         refuse("/agent".to_owned(), "is not an agent of this organization");
     }
-    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }
 
 /// Which of these scopes, by their places, the caller lacks.

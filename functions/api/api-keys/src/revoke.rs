@@ -23,7 +23,10 @@ pub(crate) async fn revoke(
     if_match.check(key.version, "API key")?;
     if key.revoked_at.is_none() {
         let cause = key.caller.cause();
-        app.store().api_keys(key.caller.tenant()).revoke(&cause, &key.item).await?;
+        app.store()
+            .api_keys(key.caller.tenant())
+            .revoke(&cause, &key.item)
+            .await?;
         app.forget_keys(key.org);
     }
     Ok(StatusCode::NO_CONTENT)

@@ -57,16 +57,25 @@ pub(crate) async fn rotate(
     let key = keys.rotate(&cause, &key.item, hashed, overlap).await?;
     app.forget_keys(key.org);
     let version = key.version;
-    let answer = ApiKeyWithSecret { key, secret: secret.expose().to_owned() };
+    let answer = ApiKeyWithSecret {
+        key,
+        secret: secret.expose().to_owned(),
+    };
     Ok(shown_once(Versioned::new(version, answer)))
 }
 
 fn check_alive(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     if key.revoked_at.is_some() {
-        return Err(Problem::conflict("key_revoked", "A revoked key cannot be rotated."));
+        return Err(Problem::conflict(
+            "key_revoked",
+            "A revoked key cannot be rotated.",
+        ));
     }
     if key.expires_at.is_some_and(|expiry| expiry <= now) {
-        return Err(Problem::conflict("key_expired", "An expired key cannot be rotated."));
+        return Err(Problem::conflict(
+            "key_expired",
+            "An expired key cannot be rotated.",
+        ));
     }
     Ok(())
 }
@@ -101,7 +110,10 @@ mod tests {
         let code = |key: &ApiKey, now| check_alive(key, at(now)).err().map(|e| e.code());
         assert_eq!(code(&key, 9), None);
         assert_eq!(code(&key, 10), Some("key_expired"));
-        let revoked = ApiKey { revoked_at: Some(at(5)), ..key };
+        let revoked = ApiKey {
+            revoked_at: Some(at(5)),
+            ..key
+        };
         assert_eq!(code(&revoked, 9), Some("key_revoked"));
     }
 }

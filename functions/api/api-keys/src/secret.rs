@@ -19,6 +19,9 @@ pub(crate) struct ApiKeyWithSecret {
 /// A new secret, and what is stored of it.
 pub(crate) fn generate(app: &App) -> (identity::ApiKey, HashedSecret) {
     let secret = identity::ApiKey::generate(app.environment(), &mut rand::rng());
-    let hashed = HashedSecret { hash: secret.hash(), hint: secret.hint() };
+    let hashed = HashedSecret {
+        hash: secret.hash(),
+        hint: secret.hint(),
+    };
     (secret, hashed)
 }

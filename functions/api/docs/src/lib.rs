@@ -18,5 +18,7 @@ mod pages;
 /// The operations of this function.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new().routes(routes!(openapi::openapi)).merge(Routes::from(pages::router()))
+    Routes::new()
+        .routes(routes!(openapi::openapi))
+        .merge(Routes::from(pages::router()))
 }

@@ -10,7 +10,10 @@ const DOCUMENT: &str = include_str!("../../../../openapi.json");
     responses((status = 200, description = "An OpenAPI 3.1 document.", body = serde_json::Value)),
 )]
 pub(crate) async fn openapi() -> ([(HeaderName, &'static str); 2], &'static str) {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "public, max-age=300"),
+    ];
     (headers, DOCUMENT)
 }
 

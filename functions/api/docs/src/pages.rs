@@ -7,11 +7,11 @@ use axum::extract::rejection::PathRejection;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use http::HeaderValue;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::HeaderValue;
 use utoipa_swagger_ui::{Config, SwaggerFile, serve};
 
 const START: &str = "/docs/index.html";
@@ -24,8 +24,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 
 /// The validator is a service on the internet: it is not told what is documented here.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let config = Config::from("/openapi.json").use_base_layout().validator_url("none");
-    Arc::new(config.display_operation_id(true).persist_authorization(false))
+    let config = Config::from("/openapi.json")
+        .use_base_layout()
+        .validator_url("none");
+    Arc::new(
+        config
+            .display_operation_id(true)
+            .persist_authorization(false),
+    )
 });
 
 /// The pages under `/docs`.
@@ -39,7 +45,9 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 async fn page(path: Result<Path<String>, PathRejection>) -> Response {
-    let path = path.map(|Path(path)| path).unwrap_or_default();
+    let Ok(Path(path)) = path else {
+        return Problem::not_found("page").into_response();
+    };
     match serve(&path, Arc::clone(&CONFIG)) {
         Ok(Some(file)) => answer(file),
         Ok(None) => Problem::not_found("page").into_response(),
@@ -56,7 +64,10 @@ fn answer(file: SwaggerFile<'static>) -> Response {
     if file.gzpipped {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=3600"),
+    );
     response
 }
 
@@ -66,7 +77,9 @@ async fn protect(mut response: Response) -> Response {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
     ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -123,7 +136,11 @@ mod tests {
         for path in ["/docs/missing", "/docs/../lib.rs", "/docs/%ff"] {
             let response = ask(path).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
-            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json", "{path}");
+            assert_eq!(
+                response.headers()[CONTENT_TYPE],
+                "application/problem+json",
+                "{path}"
+            );
         }
     }
 }

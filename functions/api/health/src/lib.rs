@@ -16,5 +16,7 @@ mod ready;
 /// The operations of this function.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::new().routes(routes!(live::live)).routes(routes!(ready::ready))
+    Routes::new()
+        .routes(routes!(live::live))
+        .routes(routes!(ready::ready))
 }

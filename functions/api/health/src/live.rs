@@ -1,6 +1,6 @@
 use axum::Json;
-use http::header::CACHE_CONTROL;
 use http::HeaderName;
+use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,5 +27,11 @@ pub(crate) struct Liveness {
     responses((status = 200, body = Liveness)),
 )]
 pub(crate) async fn live() -> ([(HeaderName, &'static str); 1], Json<Liveness>) {
-    (UNCACHED, Json(Liveness { status: Status::Ok, version: VERSION }))
+    (
+        UNCACHED,
+        Json(Liveness {
+            status: Status::Ok,
+            version: VERSION,
+        }),
+    )
 }

@@ -53,7 +53,11 @@ pub(crate) struct Dependency {
 impl From<Probe> for Dependency {
     fn from(probe: Probe) -> Self {
         Self {
-            status: if probe.answered { Status::Ok } else { Status::Down },
+            status: if probe.answered {
+                Status::Ok
+            } else {
+                Status::Down
+            },
             latency_ms: u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -105,7 +109,10 @@ mod tests {
     #[test]
     fn without_tables_it_is_down_and_without_the_others_degraded() {
         let of = |tables, objects, queues| {
-            let probe = |answered| Probe { answered, latency: Duration::from_millis(3) };
+            let probe = |answered| Probe {
+                answered,
+                latency: Duration::from_millis(3),
+            };
             overall(&Probes {
                 tables: probe(tables),
                 objects: probe(objects),

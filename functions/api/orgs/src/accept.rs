@@ -49,11 +49,16 @@ pub(crate) async fn accept(
         tokio::try_join!(orgs.get(), orgs.member(person.user.id), orgs.invitation(id))?;
     living.ok_or_else(not_found)?;
     if member.is_some() {
-        return Err(Problem::conflict("already_member", "You are a member already."));
+        return Err(Problem::conflict(
+            "already_member",
+            "You are a member already.",
+        ));
     }
     let invitation = invitation.ok_or_else(not_found)?;
     check(&invitation, &person.user, app.store().now())?;
-    let member = orgs.accept(&person.cause(), &invitation, &person.user).await?;
+    let member = orgs
+        .accept(&person.cause(), &invitation, &person.user)
+        .await?;
     app.forget_members(org);
     Ok(Versioned::new(member.version, member))
 }
@@ -63,7 +68,10 @@ pub(crate) async fn accept(
 fn check(invitation: &Invitation, user: &User, now: Timestamp) -> Result<(), Problem> {
     let refused = |code, detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, code, detail));
     if invitation.is_expired(now) {
-        return refused("invitation_expired", "The invitation has expired. Ask for another.");
+        return refused(
+            "invitation_expired",
+            "The invitation has expired. Ask for another.",
+        );
     }
     if user.email.as_deref().map(str::to_lowercase) != Some(invitation.email.to_lowercase()) {
         return refused(
@@ -122,10 +130,24 @@ mod tests {
     fn only_the_verified_holder_of_the_address_may_accept_in_time() {
         assert_eq!(refusal(Some("ada@example.com"), true, BEFORE), None);
         assert_eq!(refusal(Some("Ada@Example.com"), true, BEFORE), None);
-        assert_eq!(refusal(Some("ada@example.com"), true, EXPIRY), Some("invitation_expired"));
-        assert_eq!(refusal(Some("ada@example.com"), false, BEFORE), Some("email_not_verified"));
-        for other in [None, Some("bob@example.com"), Some("ada@example.com.evil.example")] {
-            assert_eq!(refusal(other, true, BEFORE), Some("invitation_for_another"), "{other:?}");
+        assert_eq!(
+            refusal(Some("ada@example.com"), true, EXPIRY),
+            Some("invitation_expired")
+        );
+        assert_eq!(
+            refusal(Some("ada@example.com"), false, BEFORE),
+            Some("email_not_verified")
+        );
+        for other in [
+            None,
+            Some("bob@example.com"),
+            Some("ada@example.com.evil.example"),
+        ] {
+            assert_eq!(
+                refusal(other, true, BEFORE),
+                Some("invitation_for_another"),
+                "{other:?}"
+            );
         }
     }
 }

@@ -28,7 +28,10 @@ pub(crate) async fn create(
     person: Person,
     Json(body): Json<NewOrg>,
 ) -> Result<Response, Problem> {
-    let org = app.store().create_org(&person.cause(), body.name, &person.user).await?;
+    let org = app
+        .store()
+        .create_org(&person.cause(), body.name, &person.user)
+        .await?;
     let location = format!("/v1/orgs/{}", org.id);
     Ok(created(&location, Versioned::new(org.version, org)))
 }

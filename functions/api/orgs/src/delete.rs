@@ -22,7 +22,10 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     if_match.check(org.version, "organization")?;
     let cause = org.caller.cause();
-    app.store().org(org.caller.tenant()).delete(&cause, &org.item).await?;
+    app.store()
+        .org(org.caller.tenant())
+        .delete(&cause, &org.item)
+        .await?;
     app.forget_members(org.id);
     app.forget_keys(org.id);
     Ok(StatusCode::NO_CONTENT)

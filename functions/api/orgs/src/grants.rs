@@ -39,7 +39,11 @@ mod tests {
         for giver in ROLES {
             for given in ROLES {
                 let refused = beyond(given, |permission| permission.granted_to_role(giver));
-                assert_eq!(refused.is_none(), given <= giver, "{giver:?} gives {given:?}");
+                assert_eq!(
+                    refused.is_none(),
+                    given <= giver,
+                    "{giver:?} gives {given:?}"
+                );
             }
         }
     }

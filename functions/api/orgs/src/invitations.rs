@@ -49,7 +49,12 @@ pub(crate) async fn list_invitations(
 ) -> Result<Json<Listing<Invitation>>, Problem> {
     let page = Paging::from(query).request(&app, &caller, "invitations")?;
     let invitations = app.store().org(caller.tenant()).invitations(&page).await?;
-    Ok(Json(Listing::new(&app, &caller, "invitations", invitations)))
+    Ok(Json(Listing::new(
+        &app,
+        &caller,
+        "invitations",
+        invitations,
+    )))
 }
 
 /// Invite somebody by mail address, for seven days. The answer holds the token that accepts the

@@ -37,7 +37,10 @@ pub fn routes() -> Routes {
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(members::list_members))
         .routes(routes!(members::update_member, members::remove_member))
-        .routes(routes!(invitations::list_invitations, invitations::create_invitation))
+        .routes(routes!(
+            invitations::list_invitations,
+            invitations::create_invitation
+        ))
         .routes(routes!(invitations::revoke_invitation))
         .routes(routes!(accept::accept))
 }

@@ -40,8 +40,19 @@ pub(crate) async fn list(
         .into_iter()
         .filter_map(|member| {
             let org = orgs.iter().find(|org| org.id == member.org)?.clone();
-            Some(OrgMembership { org, role: member.role, joined_at: member.joined_at })
+            Some(OrgMembership {
+                org,
+                role: member.role,
+                joined_at: member.joined_at,
+            })
         })
         .collect();
-    Ok(Json(Listing::of(&app, &scope, Page { items, next: memberships.next })))
+    Ok(Json(Listing::of(
+        &app,
+        &scope,
+        Page {
+            items,
+            next: memberships.next,
+        },
+    )))
 }

@@ -64,7 +64,11 @@ pub(crate) async fn update_member(
     grants::check(&member.caller, role)?;
     let tenant = member.caller.tenant();
     let cause = member.caller.cause();
-    let changed = app.store().org(tenant).change_role(&cause, &member.item, role).await?;
+    let changed = app
+        .store()
+        .org(tenant)
+        .change_role(&cause, &member.item, role)
+        .await?;
     app.forget_members(tenant.org());
     Ok(Versioned::new(changed.version, changed))
 }

@@ -21,7 +21,8 @@ pub(crate) fn is_genuine(
     invitation: InvitationId,
     token: &str,
 ) -> bool {
-    key.open(&purpose(org, invitation), token).is_ok_and(|payload| payload.is_empty())
+    key.open(&purpose(org, invitation), token)
+        .is_ok_and(|payload| payload.is_empty())
 }
 
 fn purpose(org: OrgId, invitation: InvitationId) -> String {

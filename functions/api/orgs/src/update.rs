@@ -37,6 +37,10 @@ pub(crate) async fn update(
         return Ok(Versioned::new(org.version, org.item));
     };
     let cause = org.caller.cause();
-    let renamed = app.store().org(org.caller.tenant()).rename(&cause, &org.item, name).await?;
+    let renamed = app
+        .store()
+        .org(org.caller.tenant())
+        .rename(&cause, &org.item, name)
+        .await?;
     Ok(Versioned::new(renamed.version, renamed))
 }

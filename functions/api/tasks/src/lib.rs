@@ -1,0 +1,36 @@
+//! Tasks: work for agents and people, and where it stands.
+//!
+//! | method | path | permission | file |
+//! |---|---|---|---|
+//! | GET | `/v1/tasks` | `tasks:read` | `list.rs` |
+//! | POST | `/v1/tasks` | `tasks:write` | `create.rs` |
+//! | GET | `/v1/tasks/{task_id}` | `tasks:read` | `get.rs` |
+//! | PATCH | `/v1/tasks/{task_id}` | `tasks:write` | `update.rs` |
+//! | DELETE | `/v1/tasks/{task_id}` | `tasks:write` | `delete.rs` |
+//! | POST | `/v1/tasks/{task_id}/assign` | `tasks:write` | `assign.rs` |
+//! | POST | `/v1/tasks/{task_id}/status` | `tasks:write` | `status.rs` |
+//!
+//! A task that runs by itself starts an execution, which needs `executions:write` as well.
+
+use api::Routes;
+use utoipa_axum::routes;
+
+mod assign;
+mod assignee;
+mod create;
+mod delete;
+mod get;
+mod list;
+mod run;
+mod status;
+mod update;
+
+/// The operations of this function.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(assign::assign))
+        .routes(routes!(status::set_status))
+}

@@ -1,0 +1,27 @@
+//! Tools: what agents may call besides the built-in ones, which need no registration.
+//!
+//! | method | path | permission | file |
+//! |---|---|---|---|
+//! | GET | `/v1/tools` | `tools:read` | `list.rs` |
+//! | POST | `/v1/tools` | `tools:write` | `create.rs` |
+//! | GET | `/v1/tools/{tool_id}` | `tools:read` | `get.rs` |
+//! | PATCH | `/v1/tools/{tool_id}` | `tools:write` | `update.rs` |
+//! | DELETE | `/v1/tools/{tool_id}` | `tools:write` | `delete.rs` |
+
+use api::Routes;
+use utoipa_axum::routes;
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod spec;
+mod update;
+
+/// The operations of this function.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, update::update, delete::delete))
+}

@@ -21,7 +21,9 @@ pub(crate) fn check_language(tag: &str) -> garde::Result {
     if valid {
         return Ok(());
     }
-    Err(garde::Error::new("must be a language tag, such as `en` or `pt-BR`"))
+    Err(garde::Error::new(
+        "must be a language tag, such as `en` or `pt-BR`",
+    ))
 }
 
 /// Checks that there is such a time zone.
@@ -32,7 +34,9 @@ pub(crate) fn check_time_zone(name: &str) -> garde::Result {
     if time_zone(name).is_some() {
         return Ok(());
     }
-    Err(garde::Error::new("must be a time zone of the IANA database, such as `Europe/Lisbon`"))
+    Err(garde::Error::new(
+        "must be a time zone of the IANA database, such as `Europe/Lisbon`",
+    ))
 }
 
 /// The time zone with this name, spelled as the IANA database spells it.
@@ -46,11 +50,30 @@ mod tests {
 
     #[test]
     fn a_language_is_a_well_formed_tag() {
-        for tag in ["en", "pt-BR", "zh-Hant-TW", "de-CH-1996", "es-419", "fil", "x-klingon"] {
+        for tag in [
+            "en",
+            "pt-BR",
+            "zh-Hant-TW",
+            "de-CH-1996",
+            "es-419",
+            "fil",
+            "x-klingon",
+        ] {
             assert_eq!(check_language(tag).is_ok(), tag != "x-klingon", "{tag}");
         }
         let long = format!("en{}", "-abcdefgh".repeat(4));
-        for tag in ["", "e", "e1", "en_US", "en-", "-en", "en--US", "en-abcdefghi", "日本", &long] {
+        for tag in [
+            "",
+            "e",
+            "e1",
+            "en_US",
+            "en-",
+            "-en",
+            "en--US",
+            "en-abcdefghi",
+            "日本",
+            &long,
+        ] {
             assert!(check_language(tag).is_err(), "{tag:?}");
         }
     }
@@ -60,7 +83,13 @@ mod tests {
         assert_eq!(time_zone("Europe/Lisbon"), Some("Europe/Lisbon"));
         assert_eq!(time_zone("america/new_york"), Some("America/New_York"));
         assert_eq!(time_zone("UTC"), Some("UTC"));
-        for name in ["", "Mars/Olympus", "+01:00", "Europe/Lisbon ", "../etc/passwd"] {
+        for name in [
+            "",
+            "Mars/Olympus",
+            "+01:00",
+            "Europe/Lisbon ",
+            "../etc/passwd",
+        ] {
             assert!(check_time_zone(name).is_err(), "{name:?}");
         }
     }

@@ -15,7 +15,7 @@ use crate::preferences;
 pub(crate) struct UserChanges {
     /// What people call you; `null` takes the name away. Organizations that you are in keep the
     /// name under which you joined.
-    #[garde(custom(name))]
+    #[garde(custom(name_or_null))]
     #[serde(default, deserialize_with = "api::nullable")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     name: Option<Option<String>>,
@@ -28,33 +28,29 @@ pub(crate) struct UserChanges {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PreferenceChanges {
     /// A language tag (BCP 47).
-    #[garde(custom(language))]
+    #[garde(custom(language_or_null))]
     #[serde(default, deserialize_with = "api::nullable")]
     #[schema(value_type = Option<String>, max_length = 35, example = "pt-BR")]
     language: Option<Option<String>>,
     /// A time zone of the IANA database.
-    #[garde(custom(time_zone))]
+    #[garde(custom(time_zone_or_null))]
     #[serde(default, deserialize_with = "api::nullable")]
     #[schema(value_type = Option<String>, example = "Europe/Lisbon")]
     time_zone: Option<Option<String>>,
 }
 
-#[expect(clippy::ref_option, reason = "the signature that garde calls")]
-fn name(name: &Option<Option<String>>, context: &()) -> garde::Result {
+fn name_or_null(name: &Option<Option<String>>, context: &()) -> garde::Result {
     given(name).map_or(Ok(()), |name| api::text::name(name, context))
 }
 
-#[expect(clippy::ref_option, reason = "the signature that garde calls")]
-fn language(tag: &Option<Option<String>>, (): &()) -> garde::Result {
+fn language_or_null(tag: &Option<Option<String>>, (): &()) -> garde::Result {
     given(tag).map_or(Ok(()), preferences::check_language)
 }
 
-#[expect(clippy::ref_option, reason = "the signature that garde calls")]
-fn time_zone(name: &Option<Option<String>>, (): &()) -> garde::Result {
+fn time_zone_or_null(name: &Option<Option<String>>, (): &()) -> garde::Result {
     given(name).map_or(Ok(()), preferences::check_time_zone)
 }
 
-#[expect(clippy::ref_option, reason = "what garde's validators are given")]
 fn given(change: &Option<Option<String>>) -> Option<&str> {
     change.as_ref().and_then(Option::as_deref)
 }
@@ -69,9 +65,9 @@ impl UserChanges {
                 language: changes.language.unwrap_or_else(|| chosen.language.clone()),
                 time_zone: match changes.time_zone {
                     None => chosen.time_zone.clone(),
-                    Some(name) => {
-                        name.and_then(|name| preferences::time_zone(&name)).map(str::to_owned)
-                    }
+                    Some(name) => name
+                        .and_then(|name| preferences::time_zone(&name))
+                        .map(str::to_owned),
                 },
             },
         };
@@ -80,7 +76,13 @@ impl UserChanges {
             return None;
         }
         let version = old.version + 1;
-        Some(User { name, preferences, version, updated_at: now, ..old.clone() })
+        Some(User {
+            name,
+            preferences,
+            version,
+            updated_at: now,
+            ..old.clone()
+        })
     }
 }
 
@@ -136,24 +138,44 @@ mod tests {
     }
 
     fn changes() -> UserChanges {
-        UserChanges { name: None, preferences: None }
+        UserChanges {
+            name: None,
+            preferences: None,
+        }
     }
 
     #[test]
     fn what_is_absent_stays_and_null_clears() {
-        let preferences = PreferenceChanges { language: Some(None), time_zone: None };
-        let changed = UserChanges { preferences: Some(preferences), ..changes() }
-            .apply(&user(), NOW)
-            .unwrap();
+        let preferences = PreferenceChanges {
+            language: Some(None),
+            time_zone: None,
+        };
+        let changed = UserChanges {
+            preferences: Some(preferences),
+            ..changes()
+        }
+        .apply(&user(), NOW)
+        .unwrap();
         let expected = User {
-            preferences: Preferences { language: None, ..user().preferences },
+            preferences: Preferences {
+                language: None,
+                ..user().preferences
+            },
             version: 4,
             updated_at: NOW,
             ..user()
         };
         assert_eq!(changed, expected);
-        let cleared = UserChanges { name: Some(None), ..changes() }.apply(&user(), NOW).unwrap();
-        assert_eq!((cleared.name, cleared.preferences), (None, user().preferences));
+        let cleared = UserChanges {
+            name: Some(None),
+            ..changes()
+        }
+        .apply(&user(), NOW)
+        .unwrap();
+        assert_eq!(
+            (cleared.name, cleared.preferences),
+            (None, user().preferences)
+        );
     }
 
     #[test]
@@ -162,7 +184,10 @@ mod tests {
         let time_zone = Some(Some("europe/lisbon".to_owned()));
         let same = UserChanges {
             name: Some(Some("Ada".to_owned())),
-            preferences: Some(PreferenceChanges { language: None, time_zone }),
+            preferences: Some(PreferenceChanges {
+                language: None,
+                time_zone,
+            }),
         };
         assert_eq!(same.apply(&user(), NOW), None);
     }

@@ -140,7 +140,7 @@ impl Bedrock {
             unauthorised()
         })?;
         let good_until = match credentials.expiry() {
-            Some(expiry) => expiry - EXPIRY_MARGIN,
+            Some(expiry) => expiry.checked_sub(EXPIRY_MARGIN).unwrap_or(now),
             None => now + LIFETIME_WITHOUT_EXPIRY,
         };
         *cached = Some((credentials.clone(), good_until));

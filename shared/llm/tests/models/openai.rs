@@ -8,7 +8,7 @@ use llm::{
 };
 use serde_json::{Value, json};
 
-use crate::server::{Reply, Server, model};
+use crate::server::{Reply, Server, model, patient_model};
 use crate::{ask, items, request};
 
 const KEY: &str = "sk-canary-0123456789";
@@ -315,16 +315,32 @@ async fn a_missing_end_marker_is_forgiven_once_the_reason_to_stop_is_there() {
 
 #[tokio::test]
 async fn silence_ends_in_a_timeout() {
-    let server = Server::start([Reply::data([delta(json!({"content": "Every "}))]).silent()]).await;
-    let mut found = items(&*openai(&server), request("x")).await;
-    let error = found.pop().unwrap().unwrap_err();
-    assert_eq!(
-        error,
-        ModelError::Timeout {
-            after: Duration::from_millis(400),
-            received_any: true
-        }
+    let idle = Duration::from_millis(300);
+    let server = Server::start([
+        Reply::data([delta(json!({"content": "Every "}))]).silent(),
+        Reply::sse::<&str>([": nothing yet\n\n"]).silent(),
+    ])
+    .await;
+    let model = patient_model(
+        "gpt-test",
+        Provider::OpenAi {
+            api_key: None,
+            base_url: server.url("/v1").parse().unwrap(),
+        },
+        idle,
     );
+    for received_any in [true, false] {
+        let mut found = items(&*model, request("x")).await;
+        let error = found.pop().unwrap().unwrap_err();
+        assert_eq!(
+            error,
+            ModelError::Timeout {
+                after: idle,
+                received_any
+            }
+        );
+        assert_eq!(error.is_retry_safe(), !received_any);
+    }
 }
 
 #[tokio::test]

@@ -182,15 +182,20 @@ impl Server {
     }
 }
 
-/// A model for a server, with short patience.
+/// A model for a server.
 pub fn model(name: &str, provider: Provider) -> Arc<dyn llm::ChatModel> {
+    patient_model(name, provider, Duration::from_secs(20))
+}
+
+/// A model that waits only so long for the next piece of a reply.
+pub fn patient_model(name: &str, provider: Provider, idle: Duration) -> Arc<dyn llm::ChatModel> {
     build(&ModelConfig {
         model: name.into(),
         provider,
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(5),
-            idle: Duration::from_millis(400),
+            first_byte: Duration::from_secs(20),
+            idle,
         },
     })
     .unwrap()

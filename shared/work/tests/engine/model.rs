@@ -10,15 +10,18 @@
 //! outstanding write whether the row is still the one it was computed from.
 //!
 //! Two kinds of property are checked. *Safety*: the audit of every change, and what is said in
-//! [`system`] where it is checked. *Liveness*: from every state that can be reached, without any
+//! [`step`] where it is checked. *Liveness*: from every state that can be reached, without any
 //! further fault and without anybody cancelling, all jobs can reach their end.
 
+mod action;
 mod explore;
 mod mutants;
-mod system;
+mod rules;
+mod state;
+mod step;
 
 use explore::{Explored, explore};
-use system::{Rules, Scope};
+use rules::{Rules, Scope};
 
 #[expect(clippy::print_stdout, reason = "the figures are the point")]
 fn check(name: &str, scope: &Scope) -> Explored {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 
-use super::system::{Action, Rules, Scope, State};
+use super::action::Action;
+use super::rules::{Rules, Scope};
+use super::state::State;
 
 pub struct Explored {
     pub states: usize,

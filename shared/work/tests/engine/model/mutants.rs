@@ -4,7 +4,7 @@ use work::protocol;
 use work::{Fence, Job, JobState};
 
 use super::explore::explore;
-use super::system::{Rules, Scope};
+use super::rules::{Rules, Scope};
 
 const SMALL: Scope = Scope {
     jobs: 1,

@@ -1,0 +1,149 @@
+//! What clients may say of a tool, and the checks that its parts fit together.
+
+use std::collections::BTreeMap;
+
+use api::{FieldProblem, Problem};
+use domain::tool::{
+    ArgumentSchema, Builtin, DEFAULT_TIMEOUT_SECONDS, HttpAction, HttpMethod, ToolAction, ToolSpec, is_tool_name,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// How a tool does what it does. Read field by field, so that a bad one can be named.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewToolAction)]
+pub(crate) struct ActionBody {
+    kind: ActionKind,
+    method: HttpMethod,
+    /// An absolute `https` or `http` address. `{name}` stands for the argument of that name, which
+    /// must be a required parameter; it may stand in the path or for a value of the query.
+    #[schema(max_length = 2_048, example = "https://api.example.com/orders/{order_id}")]
+    url: String,
+    /// Fixed request headers, at most 20. Not for secrets.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// Seconds until the call is given up.
+    #[serde(default = "default_timeout")]
+    #[schema(minimum = 1, maximum = 120, default = 20)]
+    timeout_seconds: u32,
+}
+
+/// The kinds of action that can be registered.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ToolActionKind)]
+pub(crate) enum ActionKind {
+    /// An HTTP request to a public address.
+    Http,
+}
+
+const fn default_timeout() -> u32 {
+    DEFAULT_TIMEOUT_SECONDS
+}
+
+impl From<ActionBody> for ToolAction {
+    fn from(body: ActionBody) -> Self {
+        match body.kind {
+            ActionKind::Http => Self::Http(HttpAction {
+                method: body.method,
+                url: body.url,
+                headers: body.headers,
+                timeout_seconds: body.timeout_seconds,
+            }),
+        }
+    }
+}
+
+/// A name that a model can say and that no built-in tool has.
+pub(crate) fn name(name: &str, (): &()) -> garde::Result {
+    if !is_tool_name(name) {
+        return Err(garde::Error::new(
+            "must begin with a lower-case letter and have at most 64 of a-z, 0-9 and `_`",
+        ));
+    }
+    if Builtin::named(name).is_some() {
+        return Err(garde::Error::new("is the name of a built-in tool"));
+    }
+    Ok(())
+}
+
+/// Checks that the schema can be used and that the action fits it.
+pub(crate) fn check(spec: &ToolSpec) -> Result<(), Problem> {
+    let mut errors = Vec::new();
+    if let Err(error) = ArgumentSchema::compile(&spec.parameters) {
+        errors.push(FieldProblem { field: "/parameters".to_owned(), message: error.to_string() });
+    }
+    let ToolAction::Http(action) = &spec.action;
+    errors.extend(action.problems(&spec.parameters).into_iter().map(|problem| FieldProblem {
+        field: format!("/action{}", problem.field),
+        message: problem.message,
+    }));
+    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(parameters: Value, action: Value) -> ToolSpec {
+        let action: ActionBody = serde_json::from_value(action).expect("an action");
+        ToolSpec {
+            name: "get_order".to_owned(),
+            description: "Look up an order.".to_owned(),
+            parameters,
+            idempotent: false,
+            action: action.into(),
+        }
+    }
+
+    fn object(properties: Value) -> Value {
+        let required: Vec<&String> = properties.as_object().into_iter().flatten().map(|(n, _)| n).collect();
+        json!({ "type": "object", "properties": properties, "required": required })
+    }
+
+    #[test]
+    fn a_name_is_plain_and_free() {
+        assert!(name("get_order", &()).is_ok());
+        for bad in ["", "Get", "get-order", "9", "search_knowledge", "ask_human"] {
+            assert!(name(bad, &()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_whole_tool_passes() {
+        let parameters = object(json!({ "order_id": { "type": "string" } }));
+        let action = json!({
+            "kind": "http", "method": "GET", "url": "https://api.example.com/orders/{order_id}",
+            "headers": { "accept": "application/json" }, "timeout_seconds": 5
+        });
+        assert!(check(&spec(parameters, action)).is_ok());
+    }
+
+    #[test]
+    fn every_part_that_is_wrong_is_named() {
+        let action = json!({
+            "kind": "http", "method": "POST", "url": "https://{order_id}/",
+            "headers": { "Cookie": "a=b" }, "timeout_seconds": 121
+        });
+        let problem = check(&spec(json!({ "type": "array" }), action)).expect_err("four problems");
+        let text = format!("{problem:?}");
+        for field in ["\"/parameters\"", "\"/action/url\"", "\"/action/headers/Cookie\"", "\"/action/timeout_seconds\""] {
+            assert!(text.contains(field), "{field} in {text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_or_kind_of_action_is_refused() {
+        for action in [
+            json!({ "kind": "http", "method": "GET", "url": "https://a.example", "body": "x" }),
+            json!({ "kind": "shell", "method": "GET", "url": "https://a.example" }),
+            json!({ "kind": "http", "method": "get", "url": "https://a.example" }),
+            json!({ "kind": "http", "url": "https://a.example" }),
+        ] {
+            assert!(serde_json::from_value::<ActionBody>(action.clone()).is_err(), "{action}");
+        }
+    }
+}
