@@ -68,16 +68,22 @@ impl ApiConfig {
             Some(uri) => HttpKeySource::from_jwks_uri(&uri),
             None => HttpKeySource::discover(&issuer),
         };
-        let audiences: Vec<String> = audience.split(',').map(|one| one.trim().to_owned()).collect();
+        let audiences: Vec<String> = audience
+            .split(',')
+            .map(|one| one.trim().to_owned())
+            .collect();
         let verifier = keys
             .and_then(|keys| Verifier::new(issuer.clone(), audiences, Arc::new(keys)))
             .map_err(|error| reject(&mut env, "OVERGLASS_OIDC_ISSUER", &issuer, error))
             .ok();
         let parts = env.finish((environment, signing, verifier))?;
         match parts {
-            (Some(environment), Some(signing), Some(verifier)) => {
-                Ok(Self { environment, verifier, signing, streams_url })
-            }
+            (Some(environment), Some(signing), Some(verifier)) => Ok(Self {
+                environment,
+                verifier,
+                signing,
+                streams_url,
+            }),
             _ => unreachable!("whatever could not be read was rejected"),
         }
     }
@@ -160,6 +166,8 @@ impl App {
 
     /// Forgets the keys of an org, after a change made through this instance.
     pub fn forget_keys(&self, org: OrgId) {
-        self.0.key_secrets.retain(|secret| secret.as_ref().is_none_or(|s| s.org != org));
+        self.0
+            .key_secrets
+            .retain(|secret| secret.as_ref().is_none_or(|s| s.org != org));
     }
 }

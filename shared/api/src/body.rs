@@ -32,13 +32,15 @@ where
                 "The body must be JSON: send it with `Content-Type: application/json`.",
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                too_large()
-            } else {
-                Problem::bad_request("incomplete_body", "The body did not arrive whole.")
-            }
-        })?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    too_large()
+                } else {
+                    Problem::bad_request("incomplete_body", "The body did not arrive whole.")
+                }
+            })?;
         read(&bytes).map(Self)
     }
 }
@@ -61,7 +63,14 @@ fn is_json(headers: &http::HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .map(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        })
         .is_some_and(|media_type| media_type == "application/json" || media_type.ends_with("+json"))
 }
 
@@ -107,13 +116,21 @@ fn pointer(path: &str) -> String {
         .filter(|segment| !segment.is_empty() && *segment != "?")
         .map(|segment| format!("/{segment}"))
         .collect();
-    if segments.is_empty() { "/".to_owned() } else { segments }
+    if segments.is_empty() {
+        "/".to_owned()
+    } else {
+        segments
+    }
 }
 
 /// The place is named by its field; line and column of a document the client's library wrote help
 /// nobody.
 fn without_position(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).to_owned()
+    message
+        .split(" at line ")
+        .next()
+        .unwrap_or(message)
+        .to_owned()
 }
 
 /// Reads a field that may be absent (leave it), `null` (clear it) or a value (set it). Use with
@@ -167,9 +184,16 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_by_its_pointer() {
         assert_eq!(refusal("{"), (400, "malformed_json", vec![]));
-        assert_eq!(refusal(r#"{"name":"a"} x"#), (400, "malformed_json", vec![]));
+        assert_eq!(
+            refusal(r#"{"name":"a"} x"#),
+            (400, "malformed_json", vec![])
+        );
         let invalid = |fields: &[&str]| {
-            (422, "invalid_request", fields.iter().map(|field| (*field).to_owned()).collect())
+            (
+                422,
+                "invalid_request",
+                fields.iter().map(|field| (*field).to_owned()).collect(),
+            )
         };
         assert_eq!(refusal(r#"{"name":7}"#), invalid(&["/name"]));
         assert_eq!(refusal(r#"{"nom":"a"}"#), invalid(&["/nom"]));
@@ -177,7 +201,10 @@ mod tests {
             refusal(r#"{"name":"","parts":[{"size":1},{"size":0}]}"#),
             invalid(&["/name", "/parts/1/size"])
         );
-        assert_eq!(refusal(r#"{"name":"a","parts":[{"size":-1}]}"#), invalid(&["/parts/0/size"]));
+        assert_eq!(
+            refusal(r#"{"name":"a","parts":[{"size":-1}]}"#),
+            invalid(&["/parts/0/size"])
+        );
     }
 
     #[test]

@@ -18,13 +18,21 @@ pub(crate) struct TtlCache<K, V> {
 
 impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     pub(crate) fn new(clock: Arc<dyn Clock>, lifetime: Duration, most: usize) -> Self {
-        Self { entries: Mutex::new(HashMap::new()), clock, lifetime, most }
+        Self {
+            entries: Mutex::new(HashMap::new()),
+            clock,
+            lifetime,
+            most,
+        }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let now = self.clock.now();
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(key).filter(|(ends, _)| now < *ends).map(|(_, value)| value.clone())
+        entries
+            .get(key)
+            .filter(|(ends, _)| now < *ends)
+            .map(|(_, value)| value.clone())
     }
 
     pub(crate) fn put(&self, key: K, value: V) {

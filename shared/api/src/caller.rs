@@ -107,11 +107,15 @@ async fn recognise_key(app: &App, credential: &str) -> Result<KeySecret, Problem
             found
         }
     };
-    known.filter(|secret| secret.is_usable(app.store().now())).ok_or_else(refused)
+    known
+        .filter(|secret| secret.is_usable(app.store().now()))
+        .ok_or_else(refused)
 }
 
 async fn find_key(app: &App, hash: &str) -> Result<Option<KeySecret>, Problem> {
-    let Some(secret) = app.store().identities().key_secret(hash).await? else { return Ok(None) };
+    let Some(secret) = app.store().identities().key_secret(hash).await? else {
+        return Ok(None);
+    };
     let tenant = Tenant::authorised(secret.org);
     if app.store().org(tenant).get().await?.is_none() {
         return Ok(None);
@@ -245,10 +249,16 @@ impl Caller {
             permission,
             json!({ "permission": permission }),
         );
-        if let Err(error) = app.store().commit(Commit::new(self.tenant).event(event)).await {
+        if let Err(error) = app
+            .store()
+            .commit(Commit::new(self.tenant).event(event))
+            .await
+        {
             tracing::warn!(%error, %permission, "a refused permission could not be noted");
         }
-        Err(Problem::forbidden(format!("This needs the permission `{permission}`.")))
+        Err(Problem::forbidden(format!(
+            "This needs the permission `{permission}`."
+        )))
     }
 }
 
@@ -268,7 +278,12 @@ impl FromRequestParts<App> for Caller {
                     return Err(Problem::not_found("organization"));
                 }
                 let tenant = Tenant::authorised(secret.org);
-                Self { principal: Principal::Key(secret), membership: None, tenant, request }
+                Self {
+                    principal: Principal::Key(secret),
+                    membership: None,
+                    tenant,
+                    request,
+                }
             }
             Principal::User(user) => {
                 let org = match named {
@@ -280,7 +295,12 @@ impl FromRequestParts<App> for Caller {
                     return Err(Problem::not_found("organization"));
                 }
                 let tenant = Tenant::authorised(org);
-                Self { principal: Principal::User(user), membership, tenant, request }
+                Self {
+                    principal: Principal::User(user),
+                    membership,
+                    tenant,
+                    request,
+                }
             }
         };
         tracing::Span::current().record("org", tracing::field::display(caller.tenant.org()));
@@ -295,7 +315,10 @@ async fn named_org(parts: &mut Parts, app: &App) -> Result<Option<OrgId>, Proble
     let params = RawPathParams::from_request_parts(parts, app)
         .await
         .map_err(|_| Problem::not_found("organization"))?;
-    let in_path = params.iter().find(|(name, _)| *name == ORG_PARAM).map(|(_, id)| id.to_owned());
+    let in_path = params
+        .iter()
+        .find(|(name, _)| *name == ORG_PARAM)
+        .map(|(_, id)| id.to_owned());
     let named = match in_path {
         Some(id) => Some(id),
         None => parts
@@ -304,7 +327,10 @@ async fn named_org(parts: &mut Parts, app: &App) -> Result<Option<OrgId>, Proble
             .map(|value| value.to_str().unwrap_or_default().to_owned()),
     };
     named
-        .map(|id| id.parse::<OrgId>().map_err(|_| Problem::not_found("organization")))
+        .map(|id| {
+            id.parse::<OrgId>()
+                .map_err(|_| Problem::not_found("organization"))
+        })
         .transpose()
 }
 
@@ -315,7 +341,13 @@ async fn only_org(app: &App, user: &User) -> Result<OrgId, Problem> {
         // Whether this one still exists is found out with the membership.
         [one] => vec![one.org],
         // The membership of a deleted org outlives it and is no choice to be made.
-        many => app.store().orgs(many).await?.iter().map(|org| org.id).collect(),
+        many => app
+            .store()
+            .orgs(many)
+            .await?
+            .iter()
+            .map(|org| org.id)
+            .collect(),
     };
     match orgs.as_slice() {
         [one] => Ok(*one),
@@ -336,7 +368,11 @@ async fn membership(app: &App, user: &User, org: OrgId) -> Result<Option<Member>
     if let Some(known) = app.members().get(&cache_key) {
         return Ok(known);
     }
-    let found = app.store().org(Tenant::authorised(org)).admission(user.id).await?;
+    let found = app
+        .store()
+        .org(Tenant::authorised(org))
+        .admission(user.id)
+        .await?;
     // Only members are kept: somebody who was just let in should not wait.
     if found.is_some() {
         app.members().put(cache_key, found.clone());

@@ -38,14 +38,24 @@ async fn carry_out_once(app: &App, request: Request, next: Next) -> Result<Respo
     let (mut parts, body) = request.into_parts();
     // Without valid credentials there is nobody whose key it could be.
     let principal = Principal::of(&mut parts, app).await?;
-    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| too_large())?;
-    let org = parts.headers.get(ORG_HEADER).and_then(|value| value.to_str().ok()).unwrap_or("-");
+    let body = to_bytes(body, MAX_BODY_BYTES)
+        .await
+        .map_err(|_| too_large())?;
+    let org = parts
+        .headers
+        .get(ORG_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("-");
     let scope = principal.scope();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut identity = format!("{} {path}\n{org}\n", parts.method).into_bytes();
     identity.extend_from_slice(&body);
 
-    let flight = match app.store().take_idempotency_key(&scope, &key, &identity).await? {
+    let flight = match app
+        .store()
+        .take_idempotency_key(&scope, &key, &identity)
+        .await?
+    {
         Taken::First(flight) => flight,
         Taken::Again(reply) => return Ok(replay(reply)),
         Taken::InFlight => {
@@ -69,7 +79,10 @@ async fn carry_out_once(app: &App, request: Request, next: Next) -> Result<Respo
 
 fn key_of(headers: &HeaderMap) -> Result<String, Problem> {
     let mut values = headers.get_all(KEY_HEADER).iter();
-    let key = values.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let key = values
+        .next()
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let valid = (1..=MAX_KEY_CHARS).contains(&key.len())
         && key.bytes().all(|byte| byte.is_ascii_graphic())
         && values.next().is_none();
@@ -106,7 +119,10 @@ async fn with_reply(response: Response) -> Result<(Response, StoredReply), Probl
     let (sent, body) = response.into_parts();
     let body = body.collect().await.map_err(Problem::internal)?.to_bytes();
     let text = |name: HeaderName| {
-        sent.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        sent.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
     };
     let reply = StoredReply {
         status: sent.status.as_u16(),
@@ -145,7 +161,9 @@ struct ShownOnce;
 pub fn shown_once(answer: impl IntoResponse) -> Response {
     let mut response = answer.into_response();
     response.extensions_mut().insert(ShownOnce);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -183,7 +201,10 @@ mod tests {
         let (sent, reply) = with_reply(answer).await.unwrap();
         assert_eq!((reply.status, reply.body.as_str()), (201, "\"made\""));
         let again = replay(reply);
-        assert_eq!(again.headers()[header::LOCATION], sent.headers()[header::LOCATION]);
+        assert_eq!(
+            again.headers()[header::LOCATION],
+            sent.headers()[header::LOCATION]
+        );
         assert_eq!(again.headers()[header::CONTENT_TYPE], "application/json");
         assert_eq!(again.headers()[REPLAYED], "true");
         assert_eq!(body_of(again).await, body_of(sent).await);

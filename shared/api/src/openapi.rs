@@ -21,7 +21,10 @@ impl IntoResponses for Problems {
             ("400", "The request cannot be understood."),
             ("401", "Nobody is known to be asking."),
             ("403", "The caller lacks the permission."),
-            ("404", "There is no such thing in the caller's organization."),
+            (
+                "404",
+                "There is no such thing in the caller's organization.",
+            ),
             ("409", "The request contradicts the state of things."),
             ("412", "Somebody changed it meanwhile."),
             ("413", "The request is too large."),
@@ -41,7 +44,9 @@ fn problem(description: &str) -> Response {
         .description(description)
         .content(
             "application/problem+json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("Problem")))
+                .build(),
         )
         .build()
 }
@@ -51,8 +56,12 @@ fn problem(description: &str) -> Response {
 #[must_use]
 pub fn base() -> OpenApi {
     let mut components = Components::new();
-    components.schemas.insert("Problem".to_owned(), ProblemDocument::schema());
-    components.schemas.insert(FieldProblem::name().into_owned(), FieldProblem::schema());
+    components
+        .schemas
+        .insert("Problem".to_owned(), ProblemDocument::schema());
+    components
+        .schemas
+        .insert(FieldProblem::name().into_owned(), FieldProblem::schema());
     components.add_security_scheme(
         "bearer",
         SecurityScheme::Http(

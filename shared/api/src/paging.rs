@@ -47,7 +47,10 @@ pub struct Paging {
 
 impl From<PageQuery> for Paging {
     fn from(query: PageQuery) -> Self {
-        Self::new(query.limit.as_deref().and_then(|limit| limit.parse().ok()), query.cursor)
+        Self::new(
+            query.limit.as_deref().and_then(|limit| limit.parse().ok()),
+            query.cursor,
+        )
     }
 }
 
@@ -76,10 +79,11 @@ impl Paging {
             .as_deref()
             .map(|text| Cursor::open(app.signing(), scope, text))
             .transpose()
-            .map_err(|_| {
-                Problem::invalid_field("cursor", "is not a cursor of this list")
-            })?;
-        Ok(PageRequest { limit: self.limit.unwrap_or(DEFAULT_LIMIT), after })
+            .map_err(|_| Problem::invalid_field("cursor", "is not a cursor of this list"))?;
+        Ok(PageRequest {
+            limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+            after,
+        })
     }
 }
 
@@ -103,7 +107,10 @@ impl<T> Listing<T> {
     #[must_use]
     pub fn of(app: &App, scope: &str, page: Page<T>) -> Self {
         let next_cursor = page.next.map(|cursor| cursor.seal(app.signing(), scope));
-        Self { items: page.items, next_cursor }
+        Self {
+            items: page.items,
+            next_cursor,
+        }
     }
 }
 

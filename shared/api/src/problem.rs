@@ -96,7 +96,11 @@ impl Problem {
     /// There is no such thing, or it belongs to somebody else: the two are told apart by nobody.
     #[must_use]
     pub fn not_found(noun: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {noun}."))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("There is no such {noun}."),
+        )
     }
 
     /// The request contradicts the state of things.
@@ -122,13 +126,19 @@ impl Problem {
             [one] => format!("{}: {}", one.field, one.message),
             many => format!("{} fields are not valid.", many.len()),
         };
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail) }
+        Self {
+            errors,
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail)
+        }
     }
 
     /// One field of the request is wrong.
     #[must_use]
     pub fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldProblem { field: field.into(), message: message.into() }])
+        Self::invalid(vec![FieldProblem {
+            field: field.into(),
+            message: message.into(),
+        }])
     }
 
     /// Something inside went wrong; `cause` goes to the log only.
@@ -188,7 +198,12 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
-            tracing::error!(code = self.code, status = self.status.as_u16(), cause, "request failed");
+            tracing::error!(
+                code = self.code,
+                status = self.status.as_u16(),
+                cause,
+                "request failed"
+            );
         }
         let (status, retry_after) = (self.status, self.retry_after);
         let mut response = (status, self.into_document()).into_response();
@@ -265,17 +280,25 @@ impl From<MemberChangeError> for Problem {
 
 impl From<IllegalTransition> for Problem {
     fn from(error: IllegalTransition) -> Self {
-        Self::conflict("illegal_transition", format!("{}.", capitalised(&error.to_string())))
+        Self::conflict(
+            "illegal_transition",
+            format!("{}.", capitalised(&error.to_string())),
+        )
     }
 }
 
 impl From<IllegalExecutionTransition> for Problem {
     fn from(error: IllegalExecutionTransition) -> Self {
-        Self::conflict("illegal_transition", format!("{}.", capitalised(&error.to_string())))
+        Self::conflict(
+            "illegal_transition",
+            format!("{}.", capitalised(&error.to_string())),
+        )
     }
 }
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

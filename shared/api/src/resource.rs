@@ -43,16 +43,26 @@ impl PathParams {
     /// The parameter of this name, if it has the form of what is asked for.
     #[must_use]
     pub fn get<T: FromStr>(&self, name: &str) -> Option<T> {
-        self.0.iter().find(|(known, _)| known == name).and_then(|(_, text)| text.parse().ok())
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .and_then(|(_, text)| text.parse().ok())
     }
 
     async fn of(parts: &mut Parts, app: &App) -> Self {
-        RawPathParams::from_request_parts(parts, app).await.map_or_else(
-            |_| Self::default(),
-            |params| {
-                Self(params.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect())
-            },
-        )
+        RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_or_else(
+                |_| Self::default(),
+                |params| {
+                    Self(
+                        params
+                            .iter()
+                            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                            .collect(),
+                    )
+                },
+            )
     }
 }
 
@@ -103,7 +113,10 @@ impl<R: Resource, A: Access> FromRequestParts<App> for Granted<R, A> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, app).await?;
         caller.require(A::permission::<R>(), app).await?;
-        Ok(Self { caller, access: PhantomData })
+        Ok(Self {
+            caller,
+            access: PhantomData,
+        })
     }
 }
 
@@ -134,7 +147,13 @@ impl<R: Resource, A: Access> FromRequestParts<App> for Owned<R, A> {
         let path = PathParams::of(parts, app).await;
         let not_found = || Problem::not_found(R::NOUN);
         let id: R::Id = path.get(R::PARAM).ok_or_else(not_found)?;
-        let item = R::load(app.store(), caller.tenant(), id, &path).await?.ok_or_else(not_found)?;
-        Ok(Self { item, caller, access: PhantomData })
+        let item = R::load(app.store(), caller.tenant(), id, &path)
+            .await?
+            .ok_or_else(not_found)?;
+        Ok(Self {
+            item,
+            caller,
+            access: PhantomData,
+        })
     }
 }

@@ -84,7 +84,13 @@ async fn observe(request: Request, next: Next) -> Response {
     let response = next.run(request).instrument(span.clone()).await;
     let elapsed = started.elapsed();
     let status = response.status();
-    let class = if status.is_server_error() { "5xx" } else if status.is_client_error() { "4xx" } else { "ok" };
+    let class = if status.is_server_error() {
+        "5xx"
+    } else if status.is_client_error() {
+        "4xx"
+    } else {
+        "ok"
+    };
     let operation = format!("{method} {route}");
     metrics::histogram!("request_latency_ms", "operation" => operation.clone())
         .record(elapsed.as_secs_f64() * 1000.0);

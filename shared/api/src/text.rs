@@ -9,7 +9,9 @@ pub fn check_line(text: &str, most: usize) -> garde::Result {
         return Err(garde::Error::new("must not be blank"));
     }
     if text.chars().count() > most {
-        return Err(garde::Error::new(format!("must have at most {most} characters")));
+        return Err(garde::Error::new(format!(
+            "must have at most {most} characters"
+        )));
     }
     if text.chars().any(char::is_control) {
         return Err(garde::Error::new("must not contain control characters"));
@@ -23,14 +25,20 @@ pub fn check_line(text: &str, most: usize) -> garde::Result {
 /// Says that it is none.
 pub fn check_email(text: &str) -> garde::Result {
     let valid = text.len() <= 254
-        && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+        && !text
+            .chars()
+            .any(|letter| letter.is_whitespace() || letter.is_control())
         && text.split_once('@').is_some_and(|(local, host)| {
             !local.is_empty()
                 && !host.contains('@')
                 && host.contains('.')
                 && host.split('.').all(|label| !label.is_empty())
         });
-    if valid { Ok(()) } else { Err(garde::Error::new("must be a mail address")) }
+    if valid {
+        Ok(())
+    } else {
+        Err(garde::Error::new("must be a mail address"))
+    }
 }
 
 /// The name of a thing, at most 200 characters; for garde's `custom`.
@@ -64,7 +72,9 @@ mod tests {
     #[test]
     fn addresses_have_one_at_and_a_domain() {
         assert!(check_email("a.b+c@example.co.uk").is_ok());
-        for text in ["", "a", "a@b", "@b.c", "a@b@c.d", "a b@c.d", "a@b..c", "a@.b"] {
+        for text in [
+            "", "a", "a@b", "@b.c", "a@b@c.d", "a b@c.d", "a@b..c", "a@.b",
+        ] {
             assert!(check_email(text).is_err(), "{text:?}");
         }
     }

@@ -87,7 +87,10 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_steps: Self::default_steps(), max_seconds: Self::default_seconds() }
+        Self {
+            max_steps: Self::default_steps(),
+            max_seconds: Self::default_seconds(),
+        }
     }
 }
 
@@ -110,7 +113,9 @@ impl std::str::FromStr for ToolRef {
         if let Some(builtin) = Builtin::named(text) {
             return Ok(Self::Builtin(builtin));
         }
-        text.parse().map(Self::Registered).map_err(|_| UnknownTool(text.to_owned()))
+        text.parse()
+            .map(Self::Registered)
+            .map_err(|_| UnknownTool(text.to_owned()))
     }
 }
 
@@ -140,7 +145,9 @@ impl utoipa::PartialSchema for ToolRef {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("The name of a built-in tool, or the id of a registered one."))
+            .description(Some(
+                "The name of a built-in tool, or the id of a registered one.",
+            ))
             .examples([serde_json::json!("search_knowledge")])
             .into()
     }
@@ -185,7 +192,9 @@ impl AgentStats {
             executions_failed: failed,
             executions_cancelled: cancelled,
             xp,
-            level: u32::try_from((xp / 100).isqrt()).unwrap_or(u32::MAX).saturating_add(1),
+            level: u32::try_from((xp / 100).isqrt())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1),
             success_percent: (ended > 0)
                 .then(|| u32::try_from(completed.saturating_mul(100) / ended).unwrap_or(100)),
             as_of,
@@ -204,15 +213,27 @@ mod tests {
             ToolRef::Builtin(Builtin::SearchKnowledge)
         );
         let id = ToolId::from_u128(9);
-        assert_eq!(id.to_string().parse::<ToolRef>().unwrap(), ToolRef::Registered(id));
+        assert_eq!(
+            id.to_string().parse::<ToolRef>().unwrap(),
+            ToolRef::Registered(id)
+        );
         assert!("rm_rf".parse::<ToolRef>().is_err());
     }
 
     #[test]
     fn levels_grow_with_the_root_of_experience() {
-        let level = |completed| {
-            AgentStats::from_counts(AgentId::from_u128(1), completed, 0, 0, None).level
-        };
-        assert_eq!((level(0), level(9), level(10), level(39), level(40), level(90)), (1, 1, 2, 2, 3, 4));
+        let level =
+            |completed| AgentStats::from_counts(AgentId::from_u128(1), completed, 0, 0, None).level;
+        assert_eq!(
+            (
+                level(0),
+                level(9),
+                level(10),
+                level(39),
+                level(40),
+                level(90)
+            ),
+            (1, 1, 2, 2, 3, 4)
+        );
     }
 }

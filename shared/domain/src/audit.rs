@@ -42,7 +42,10 @@ pub struct ChainHead {
 
 impl Default for ChainHead {
     fn default() -> Self {
-        Self { sequence: 0, hash: GENESIS_HASH.to_owned() }
+        Self {
+            sequence: 0,
+            hash: GENESIS_HASH.to_owned(),
+        }
     }
 }
 
@@ -93,7 +96,11 @@ impl ChainBreak {
             | Self::Org { sequence }
             | Self::Head { sequence } => *sequence,
             Self::End { expected, found } => {
-                if *expected < *found { *expected + 1 } else { *found + 1 }
+                if *expected < *found {
+                    *expected + 1
+                } else {
+                    *found + 1
+                }
             }
         }
     }
@@ -123,7 +130,10 @@ impl AuditEntry {
     /// The chain's end once this entry is in it.
     #[must_use]
     pub fn head(&self) -> ChainHead {
-        ChainHead { sequence: self.sequence, hash: self.hash.clone() }
+        ChainHead {
+            sequence: self.sequence,
+            hash: self.hash.clone(),
+        }
     }
 
     /// The hash that the entry's content should have. The canonical form is JSON with sorted keys
@@ -150,7 +160,10 @@ impl ChainVerifier {
     /// A verifier for the chain of `org` from its first entry on.
     #[must_use]
     pub fn new(org: OrgId) -> Self {
-        Self { org, head: ChainHead::default() }
+        Self {
+            org,
+            head: ChainHead::default(),
+        }
     }
 
     /// A verifier that goes on after `head`, which an earlier one has reached.
@@ -166,7 +179,10 @@ impl ChainVerifier {
     pub fn check(&mut self, entry: &AuditEntry) -> Result<(), ChainBreak> {
         let expected = self.head.sequence + 1;
         if entry.sequence != expected {
-            return Err(ChainBreak::Sequence { expected, found: entry.sequence });
+            return Err(ChainBreak::Sequence {
+                expected,
+                found: entry.sequence,
+            });
         }
         let sequence = entry.sequence;
         if entry.org != self.org {
@@ -195,10 +211,15 @@ impl ChainVerifier {
     /// How the two differ.
     pub fn finish(&self, head: &ChainHead) -> Result<(), ChainBreak> {
         if self.head.sequence != head.sequence {
-            return Err(ChainBreak::End { expected: head.sequence, found: self.head.sequence });
+            return Err(ChainBreak::End {
+                expected: head.sequence,
+                found: self.head.sequence,
+            });
         }
         if self.head.hash != head.hash {
-            return Err(ChainBreak::Head { sequence: head.sequence });
+            return Err(ChainBreak::Head {
+                sequence: head.sequence,
+            });
         }
         Ok(())
     }
@@ -254,7 +275,13 @@ mod tests {
 
         let mut gap = chain(3);
         gap.remove(1);
-        assert_eq!(verify(&gap), Err(ChainBreak::Sequence { expected: 2, found: 3 }));
+        assert_eq!(
+            verify(&gap),
+            Err(ChainBreak::Sequence {
+                expected: 2,
+                found: 3
+            })
+        );
 
         let mut foreign = chain(1);
         foreign[0].org = OrgId::from_u128(2);
@@ -266,12 +293,19 @@ mod tests {
         let entries = chain(4);
         let org = OrgId::from_u128(1);
         let mut first = ChainVerifier::new(org);
-        entries[..2].iter().for_each(|entry| first.check(entry).unwrap());
+        entries[..2]
+            .iter()
+            .for_each(|entry| first.check(entry).unwrap());
         let mut second = ChainVerifier::after(org, first.head().clone());
-        entries[2..].iter().for_each(|entry| second.check(entry).unwrap());
+        entries[2..]
+            .iter()
+            .for_each(|entry| second.check(entry).unwrap());
         assert_eq!(second.finish(&entries[3].head()), Ok(()));
 
-        let forged = ChainHead { sequence: 2, hash: GENESIS_HASH.to_owned() };
+        let forged = ChainHead {
+            sequence: 2,
+            hash: GENESIS_HASH.to_owned(),
+        };
         let refused = ChainVerifier::after(org, forged).check(&entries[2]);
         assert_eq!(refused, Err(ChainBreak::Link { sequence: 3 }));
     }
@@ -280,13 +314,21 @@ mod tests {
     fn a_chain_that_was_cut_short_or_whose_head_was_changed_is_seen() {
         let entries = chain(3);
         let mut verifier = ChainVerifier::new(OrgId::from_u128(1));
-        entries[..2].iter().for_each(|entry| verifier.check(entry).unwrap());
+        entries[..2]
+            .iter()
+            .for_each(|entry| verifier.check(entry).unwrap());
         let cut = verifier.finish(&entries[2].head()).unwrap_err();
         assert_eq!((cut.code(), cut.sequence()), ("end", 3));
         let lost = verifier.finish(&ChainHead::default()).unwrap_err();
         assert_eq!((lost.code(), lost.sequence()), ("end", 1));
-        let other = ChainHead { sequence: 2, hash: GENESIS_HASH.to_owned() };
-        assert_eq!(verifier.finish(&other), Err(ChainBreak::Head { sequence: 2 }));
+        let other = ChainHead {
+            sequence: 2,
+            hash: GENESIS_HASH.to_owned(),
+        };
+        assert_eq!(
+            verifier.finish(&other),
+            Err(ChainBreak::Head { sequence: 2 })
+        );
     }
 
     #[test]

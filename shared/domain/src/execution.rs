@@ -54,7 +54,9 @@ pub struct Execution {
 }
 
 /// Where an execution stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionState {
     /// Waiting for a worker.
@@ -71,8 +73,13 @@ pub enum ExecutionState {
 
 impl ExecutionState {
     /// Every state.
-    pub const ALL: &'static [Self] =
-        &[Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: &'static [Self] = &[
+        Self::Queued,
+        Self::Running,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// The stable name of the state.
     #[must_use]
@@ -128,16 +135,25 @@ impl Execution {
     /// When the run must have ended.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {
-        self.created_at.plus(std::time::Duration::from_secs(self.limits.max_seconds.into()))
+        self.created_at.plus(std::time::Duration::from_secs(
+            self.limits.max_seconds.into(),
+        ))
     }
 
     /// Moves the run to `state` and notes the time.
     ///
     /// # Errors
     /// [`IllegalTransition`] leaves the run as it was.
-    pub fn transition(&mut self, state: ExecutionState, now: Timestamp) -> Result<(), IllegalTransition> {
+    pub fn transition(
+        &mut self,
+        state: ExecutionState,
+        now: Timestamp,
+    ) -> Result<(), IllegalTransition> {
         if !self.state.may_become(state) {
-            return Err(IllegalTransition { from: self.state, to: state });
+            return Err(IllegalTransition {
+                from: self.state,
+                to: state,
+            });
         }
         self.state = state;
         if state == ExecutionState::Running {
@@ -150,9 +166,20 @@ impl Execution {
     }
 
     /// The next entry of the stream, which this run has then counted.
-    pub fn next_stream_entry(&mut self, kind: StreamEntryKind, data: Value, now: Timestamp) -> StreamEntry {
+    pub fn next_stream_entry(
+        &mut self,
+        kind: StreamEntryKind,
+        data: Value,
+        now: Timestamp,
+    ) -> StreamEntry {
         self.last_sequence += 1;
-        StreamEntry { execution: self.id, sequence: self.last_sequence, kind, at: now, data }
+        StreamEntry {
+            execution: self.id,
+            sequence: self.last_sequence,
+            kind,
+            at: now,
+            data,
+        }
     }
 }
 
@@ -168,7 +195,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with a stable code and a sentence.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+        Self {
+            code: code.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -177,16 +207,33 @@ impl Failure {
 pub struct Usage {
     pub model_calls: u64,
     pub tool_calls: u64,
+    #[serde(flatten)]
+    pub tokens: Tokens,
+}
+
+/// Tokens by what they are priced as. Cached and written ones are among the input, reasoning ones
+/// among the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Tokens {
     pub input_tokens: u64,
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+    #[serde(default)]
+    pub cache_write_tokens: u64,
     pub output_tokens: u64,
+    #[serde(default)]
+    pub reasoning_tokens: u64,
 }
 
 impl Usage {
     /// Adds what one model call used.
-    pub fn add_model_call(&mut self, input_tokens: u64, output_tokens: u64) {
+    pub fn add_model_call(&mut self, used: Tokens) {
         self.model_calls += 1;
-        self.input_tokens += input_tokens;
-        self.output_tokens += output_tokens;
+        self.tokens.input_tokens += used.input_tokens;
+        self.tokens.cached_input_tokens += used.cached_input_tokens;
+        self.tokens.cache_write_tokens += used.cache_write_tokens;
+        self.tokens.output_tokens += used.output_tokens;
+        self.tokens.reasoning_tokens += used.reasoning_tokens;
     }
 }
 
@@ -266,8 +313,8 @@ pub enum EffectOutcome {
         #[schema(value_type = Vec<Object>)]
         opaque: Vec<Value>,
         stop_reason: String,
-        input_tokens: u64,
-        output_tokens: u64,
+        #[serde(flatten)]
+        tokens: Tokens,
     },
     /// A tool's result, as the model sees it.
     Tool { content: String, is_error: bool },
@@ -372,7 +419,10 @@ mod tests {
 
     #[test]
     fn every_open_state_can_be_cancelled_and_can_fail() {
-        for state in ExecutionState::ALL.iter().filter(|state| !state.is_terminal()) {
+        for state in ExecutionState::ALL
+            .iter()
+            .filter(|state| !state.is_terminal())
+        {
             assert!(state.may_become(ExecutionState::Cancelled), "{state:?}");
             assert!(state.may_become(ExecutionState::Failed), "{state:?}");
         }
@@ -380,7 +430,11 @@ mod tests {
 
     #[test]
     fn stream_names_are_those_of_their_serde_form() {
-        for kind in [StreamEntryKind::RunStarted, StreamEntryKind::ToolCallArgs, StreamEntryKind::RunError] {
+        for kind in [
+            StreamEntryKind::RunStarted,
+            StreamEntryKind::ToolCallArgs,
+            StreamEntryKind::RunError,
+        ] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
     }

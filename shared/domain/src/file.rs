@@ -101,7 +101,9 @@ pub fn is_file_name(name: &str) -> bool {
         && name.chars().count() <= 255
         && name != "."
         && name != ".."
-        && !name.chars().any(|letter| letter.is_control() || letter == '/' || letter == '\\')
+        && !name
+            .chars()
+            .any(|letter| letter.is_control() || letter == '/' || letter == '\\')
 }
 
 #[cfg(test)]

@@ -106,8 +106,14 @@ mod tests {
     #[test]
     fn the_last_admin_stays() {
         use Role::{Admin, Member};
-        assert_eq!(admins_after(1, Some(Admin), Some(Member)), Err(MembershipError::LastAdmin));
-        assert_eq!(admins_after(1, Some(Admin), None), Err(MembershipError::LastAdmin));
+        assert_eq!(
+            admins_after(1, Some(Admin), Some(Member)),
+            Err(MembershipError::LastAdmin)
+        );
+        assert_eq!(
+            admins_after(1, Some(Admin), None),
+            Err(MembershipError::LastAdmin)
+        );
         assert_eq!(admins_after(1, Some(Admin), Some(Admin)), Ok(1));
         assert_eq!(admins_after(2, Some(Admin), None), Ok(1));
         assert_eq!(admins_after(1, None, Some(Admin)), Ok(2));

@@ -186,7 +186,10 @@ audit:read       - - x x x";
     #[test]
     fn scopes_are_distinct_and_read_back() {
         for permission in Permission::ALL {
-            assert_eq!(permission.scope().parse::<Permission>().as_ref(), Ok(permission));
+            assert_eq!(
+                permission.scope().parse::<Permission>().as_ref(),
+                Ok(permission)
+            );
         }
         assert!("agents:fly".parse::<Permission>().is_err());
     }

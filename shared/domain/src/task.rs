@@ -48,7 +48,18 @@ pub enum Assignee {
 
 /// How urgent a task is.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -60,7 +71,9 @@ pub enum Priority {
 }
 
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// Nobody has it.
@@ -147,7 +160,10 @@ impl Task {
     pub fn transition(&mut self, status: TaskStatus) -> Result<(), IllegalTransition> {
         let nobodys = status == TaskStatus::Assigned && self.assignee.is_none();
         if nobodys || !self.status.may_become(status) {
-            return Err(IllegalTransition { from: self.status, to: status });
+            return Err(IllegalTransition {
+                from: self.status,
+                to: status,
+            });
         }
         self.status = status;
         if status == TaskStatus::Todo {
@@ -165,7 +181,8 @@ impl Task {
         if self.status == TaskStatus::Assigned {
             return Ok(());
         }
-        self.transition(TaskStatus::Assigned).inspect_err(|_| self.assignee = former)
+        self.transition(TaskStatus::Assigned)
+            .inspect_err(|_| self.assignee = former)
     }
 
     /// What an agent is asked that works on the task.
@@ -237,9 +254,14 @@ mod tests {
 
     #[test]
     fn a_refused_assignment_leaves_the_task_as_it_was() {
-        let mut done = Task { status: TaskStatus::Completed, ..task() };
+        let mut done = Task {
+            status: TaskStatus::Completed,
+            ..task()
+        };
         let before = done.clone();
-        let refused = done.assign(Assignee::User { id: UserId::from_u128(7) });
+        let refused = done.assign(Assignee::User {
+            id: UserId::from_u128(7),
+        });
         assert_eq!(refused.unwrap_err().to.name(), "assigned");
         assert_eq!(done, before);
     }
@@ -253,7 +275,10 @@ mod tests {
     #[test]
     fn the_brief_is_the_title_and_what_follows_it() {
         assert_eq!(task().brief(), "Read the handbook");
-        let more = Task { description: "Chapter 2.".to_owned(), ..task() };
+        let more = Task {
+            description: "Chapter 2.".to_owned(),
+            ..task()
+        };
         assert_eq!(more.brief(), "Read the handbook\n\nChapter 2.");
     }
 

@@ -11,7 +11,9 @@ mod http;
 mod schema;
 mod template;
 
-pub use http::{ActionProblem, ExpandedRequest, MAX_HEADERS, MAX_HEADER_VALUE_BYTES, header_problem};
+pub use http::{
+    ActionProblem, ExpandedRequest, MAX_HEADER_VALUE_BYTES, MAX_HEADERS, header_problem,
+};
 pub use schema::{ArgumentError, ArgumentSchema, MAX_SCHEMA_BYTES};
 pub use template::{MAX_EXPANDED_URL_BYTES, MAX_URL_BYTES, TemplateError, UrlTemplate};
 
@@ -140,7 +142,10 @@ impl Builtin {
     /// The tool of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|builtin| builtin.name() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|builtin| builtin.name() == name)
     }
 
     /// What it does, for the model.
@@ -219,7 +224,9 @@ impl Builtin {
 #[must_use]
 pub fn is_tool_name(name: &str) -> bool {
     let mut letters = name.bytes();
-    letters.next().is_some_and(|first| first.is_ascii_lowercase())
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase())
         && name.len() <= 64
         && letters.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
@@ -237,8 +244,14 @@ mod tests {
         }
         let schema = ArgumentSchema::compile(&Builtin::SearchKnowledge.parameters()).unwrap();
         assert_eq!(schema.check(&json!({ "query": "oil" })), Ok(()));
-        let error = schema.check(&json!({ "query": 3, "limit": 99 })).unwrap_err().to_string();
-        assert!(error.contains("/query") && error.contains("/limit"), "{error}");
+        let error = schema
+            .check(&json!({ "query": 3, "limit": 99 }))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/query") && error.contains("/limit"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -47,10 +47,7 @@ pub async fn run_doorbells(
 pub trait StreamReader: Send + Sync {
     /// Takes a run of items, new ones of the log, in order. Returns how many at the front are
     /// done with; the rest comes again.
-    fn read(
-        &self,
-        items: Vec<serde_dynamo::Item>,
-    ) -> impl Future<Output = usize> + Send;
+    fn read(&self, items: Vec<serde_dynamo::Item>) -> impl Future<Output = usize> + Send;
 }
 
 /// Hands a batch of stream records to a reader. The answer names the first record that is to come
@@ -61,9 +58,7 @@ pub async fn read_stream<R: StreamReader>(reader: &R, event: DynamoEvent) -> Dyn
         .records
         .into_iter()
         .filter(is_insert)
-        .map(|record| {
-            (record.change.sequence_number, record.change.new_image)
-        })
+        .map(|record| (record.change.sequence_number, record.change.new_image))
         .collect();
     let (sequences, items): (Vec<_>, Vec<_>) = records.into_iter().unzip();
     let done = reader.read(items).await;

@@ -9,9 +9,16 @@ use kernel::{SystemClock, Timestamp};
 use lambda_runtime::{Context, Error};
 use store::{Clients, Store, StoreConfig};
 
-const API_NEEDS: &[&str] = &["OVERGLASS_TABLE_CORE", "OVERGLASS_TABLE_LOG", "OVERGLASS_TABLE_EPHEMERAL"];
-pub(crate) const WORKER_NEEDS: &[&str] =
-    &["OVERGLASS_TABLE_CORE", "OVERGLASS_TABLE_LOG", "OVERGLASS_TABLE_WORK"];
+const API_NEEDS: &[&str] = &[
+    "OVERGLASS_TABLE_CORE",
+    "OVERGLASS_TABLE_LOG",
+    "OVERGLASS_TABLE_EPHEMERAL",
+];
+pub(crate) const WORKER_NEEDS: &[&str] = &[
+    "OVERGLASS_TABLE_CORE",
+    "OVERGLASS_TABLE_LOG",
+    "OVERGLASS_TABLE_WORK",
+];
 pub(crate) const STREAM_NEEDS: &[&str] = &["OVERGLASS_TABLE_AUDIT", "OVERGLASS_TABLE_METRICS"];
 pub(crate) const SCHEDULE_NEEDS: &[&str] = &["OVERGLASS_TABLE_WORK"];
 
@@ -22,12 +29,19 @@ pub(crate) async fn app() -> Result<App, Error> {
 
 pub(crate) async fn store(needs: &[&str]) -> Result<Store, Error> {
     let config = StoreConfig::from_env(&process_environment, needs)?;
-    Ok(Store::new(Clients::from_env().await, config, Arc::new(SystemClock)))
+    Ok(Store::new(
+        Clients::from_env().await,
+        config,
+        Arc::new(SystemClock),
+    ))
 }
 
 /// When Lambda ends this invocation.
 pub(crate) fn deadline(context: &Context) -> Timestamp {
-    let since_epoch = context.deadline().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = context
+        .deadline()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     debug_assert!(context.deadline() >= SystemTime::UNIX_EPOCH);
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

@@ -31,7 +31,11 @@ pub enum SearchError {
         "The knowledge base {base} was embedded with {held}, and queries are embedded with \
          {at_hand}. Embed its documents again."
     )]
-    ModelMismatch { base: KnowledgeBaseId, held: String, at_hand: String },
+    ModelMismatch {
+        base: KnowledgeBaseId,
+        held: String,
+        at_hand: String,
+    },
     #[error(transparent)]
     Read(#[from] ReadError),
 }
@@ -41,6 +45,16 @@ pub enum SearchError {
 #[must_use]
 pub fn embedding_model() -> String {
     StaticModel.model().to_string()
+}
+
+/// The vectors of these texts, in their order. One that the model finds nothing in is all zeros
+/// ([`embedding::is_zero`]) and near to nothing.
+#[must_use]
+pub fn embed(texts: &[&str]) -> Vec<Vec<f32>> {
+    texts
+        .iter()
+        .map(|text| StaticModel.embed_text(text))
+        .collect()
 }
 
 /// Refuses a knowledge base whose vectors are of another model than [`embedding_model`].
@@ -53,7 +67,11 @@ pub fn check_model(base: &KnowledgeBase) -> Result<(), SearchError> {
         return Ok(());
     }
     let held = base.embedding_model.clone();
-    Err(SearchError::ModelMismatch { base: base.id, held, at_hand })
+    Err(SearchError::ModelMismatch {
+        base: base.id,
+        held,
+        at_hand,
+    })
 }
 
 /// The passages of these knowledge bases that are nearest to `query`, best first, at most `limit`
@@ -91,7 +109,10 @@ pub async fn search_in(
     }
     let ids: Vec<KnowledgeBaseId> = bases.iter().map(|base| base.id).collect();
     let limit = limit.clamp(1, MAX_PASSAGES);
-    Ok(store.knowledge(tenant).nearest(&ids, &vector, limit).await?)
+    Ok(store
+        .knowledge(tenant)
+        .nearest(&ids, &vector, limit)
+        .await?)
 }
 
 #[cfg(test)]
@@ -119,7 +140,8 @@ mod tests {
     fn only_vectors_of_the_same_model_and_version_meet() {
         assert!(check_model(&base(embedding_model())).is_ok());
         let older = embedding_model().replace("@1", "@0");
-        let Err(SearchError::ModelMismatch { held, at_hand, .. }) = check_model(&base(older.clone()))
+        let Err(SearchError::ModelMismatch { held, at_hand, .. }) =
+            check_model(&base(older.clone()))
         else {
             panic!("another version passed for the same model");
         };

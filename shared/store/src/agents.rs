@@ -51,7 +51,10 @@ impl Store {
     /// The agents of an org.
     #[must_use]
     pub fn agents(&self, tenant: Tenant) -> Agents<'_> {
-        Agents { store: self, tenant }
+        Agents {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -69,7 +72,9 @@ impl Agents<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn page(&self, page: &PageRequest) -> Result<Page<Agent>, ReadError> {
-        self.store.page(&keys::agents(self.tenant.org()), page, Order::Descending).await
+        self.store
+            .page(&keys::agents(self.tenant.org()), page, Order::Descending)
+            .await
     }
 
     /// The agent as it was in one of its versions.
@@ -82,7 +87,11 @@ impl Agents<'_> {
         version: u64,
     ) -> Result<Option<AgentVersion>, ReadError> {
         let key = keys::agent_version(self.tenant.org(), id, version);
-        Ok(self.store.get::<VersionRow>(&key).await?.map(|row| row.version))
+        Ok(self
+            .store
+            .get::<VersionRow>(&key)
+            .await?
+            .map(|row| row.version))
     }
 
     /// The versions of an agent, newest first.
@@ -95,7 +104,10 @@ impl Agents<'_> {
         page: &PageRequest,
     ) -> Result<Page<AgentVersion>, ReadError> {
         let list = keys::agent_versions(self.tenant.org(), id);
-        let page = self.store.page::<VersionRow>(&list, page, Order::Descending).await?;
+        let page = self
+            .store
+            .page::<VersionRow>(&list, page, Order::Descending)
+            .await?;
         Ok(page.map(|row| row.version))
     }
 
@@ -114,7 +126,9 @@ impl Agents<'_> {
             updated_at: now,
         };
         let data = json!({ "name": agent.spec.name, "version": 1 });
-        let event = self.store.event(self.tenant, cause, EventKind::AgentCreated, agent.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::AgentCreated, agent.id, data);
         let commit = Commit::new(self.tenant)
             .create(&agent)
             .create(&self.version_row(&agent, cause))
@@ -140,7 +154,9 @@ impl Agents<'_> {
             ..current.clone()
         };
         let data = changes(current, &agent);
-        let event = self.store.event(self.tenant, cause, EventKind::AgentUpdated, agent.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::AgentUpdated, agent.id, data);
         let commit = Commit::new(self.tenant)
             .replace(&agent, current.version)
             .create(&self.version_row(&agent, cause))
@@ -155,8 +171,16 @@ impl Agents<'_> {
     /// [`Error::Commit`], as `Changed` if the agent is no longer at `current`'s version.
     pub async fn delete(&self, cause: &Cause, current: &Agent) -> Result<(), Error> {
         let data = json!({ "name": current.spec.name });
-        let event = self.store.event(self.tenant, cause, EventKind::AgentDeleted, current.id, data);
-        let commit = Commit::new(self.tenant).delete(current, current.version).event(event);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::AgentDeleted,
+            current.id,
+            data,
+        );
+        let commit = Commit::new(self.tenant)
+            .delete(current, current.version)
+            .event(event);
         Ok(self.store.commit(commit).await?)
     }
 

@@ -67,7 +67,10 @@ impl Store {
     /// The API keys of an org.
     #[must_use]
     pub fn api_keys(&self, tenant: Tenant) -> ApiKeys<'_> {
-        ApiKeys { store: self, tenant }
+        ApiKeys {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -86,7 +89,10 @@ impl ApiKeys<'_> {
     /// [`ReadError`] if the store does not answer.
     pub async fn page(&self, page: &PageRequest) -> Result<Page<ApiKey>, ReadError> {
         let list = keys::api_keys(self.tenant.org());
-        let page = self.store.page::<KeyRow>(&list, page, Order::Descending).await?;
+        let page = self
+            .store
+            .page::<KeyRow>(&list, page, Order::Descending)
+            .await?;
         Ok(page.map(|row| row.key))
     }
 
@@ -117,10 +123,15 @@ impl ApiKeys<'_> {
             version: 1,
         };
         let data = json!({ "name": key.name, "scopes": key.scopes });
-        let event = self.store.event(self.tenant, cause, EventKind::ApiKeyCreated, key.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::ApiKeyCreated, key.id, data);
         let commit = Commit::new(self.tenant)
             .create(&secret_row(&key, secret.hash.clone(), key.expires_at))
-            .create(&KeyRow { key: key.clone(), secrets: vec![secret.hash] })
+            .create(&KeyRow {
+                key: key.clone(),
+                secrets: vec![secret.hash],
+            })
             .event(event);
         self.store.commit(commit).await?;
         Ok(key)
@@ -138,8 +149,15 @@ impl ApiKeys<'_> {
         overlap: Duration,
     ) -> Result<ApiKey, Error> {
         let now = self.store.now();
-        let old = self.row(current.id).await?.map(|row| row.secrets).unwrap_or_default();
-        let ends = Some(now.plus(overlap).min(current.expires_at.unwrap_or(now.plus(overlap))));
+        let old = self
+            .row(current.id)
+            .await?
+            .map(|row| row.secrets)
+            .unwrap_or_default();
+        let ends = Some(
+            now.plus(overlap)
+                .min(current.expires_at.unwrap_or(now.plus(overlap))),
+        );
         let key = ApiKey {
             hint: secret.hint,
             updated_at: now,
@@ -147,22 +165,37 @@ impl ApiKeys<'_> {
             ..current.clone()
         };
         let data = json!({ "old_secret_ends_at": ends });
-        let event = self.store.event(self.tenant, cause, EventKind::ApiKeyRotated, key.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::ApiKeyRotated, key.id, data);
         let mut commit = Commit::new(self.tenant)
             .create(&secret_row(&key, secret.hash.clone(), key.expires_at))
             .event(event);
         let mut secrets = Vec::new();
         for hash in old {
-            let Some(known) = self.store.identities().key_secret(&hash).await? else { continue };
+            let Some(known) = self.store.identities().key_secret(&hash).await? else {
+                continue;
+            };
             if !known.is_usable(now) {
                 continue;
             }
-            let ends = known.expires_at.map_or(ends, |earlier| ends.map(|end| end.min(earlier)));
-            commit = commit.put(&KeySecret { expires_at: ends, ..known });
+            let ends = known
+                .expires_at
+                .map_or(ends, |earlier| ends.map(|end| end.min(earlier)));
+            commit = commit.put(&KeySecret {
+                expires_at: ends,
+                ..known
+            });
             secrets.push(hash);
         }
         secrets.push(secret.hash);
-        let commit = commit.replace(&KeyRow { key: key.clone(), secrets }, current.version);
+        let commit = commit.replace(
+            &KeyRow {
+                key: key.clone(),
+                secrets,
+            },
+            current.version,
+        );
         self.store.commit(commit).await?;
         Ok(key)
     }
@@ -173,17 +206,32 @@ impl ApiKeys<'_> {
     /// [`Error::Commit`], as `Changed` if the key is no longer at `current`'s version.
     pub async fn revoke(&self, cause: &Cause, current: &ApiKey) -> Result<ApiKey, Error> {
         let now = self.store.now();
-        let secrets = self.row(current.id).await?.map(|row| row.secrets).unwrap_or_default();
+        let secrets = self
+            .row(current.id)
+            .await?
+            .map(|row| row.secrets)
+            .unwrap_or_default();
         let key = ApiKey {
             revoked_at: Some(now),
             updated_at: now,
             version: current.version + 1,
             ..current.clone()
         };
-        let event =
-            self.store.event(self.tenant, cause, EventKind::ApiKeyRevoked, key.id, json!({}));
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::ApiKeyRevoked,
+            key.id,
+            json!({}),
+        );
         let mut commit = Commit::new(self.tenant)
-            .replace(&KeyRow { key: key.clone(), secrets: secrets.clone() }, current.version)
+            .replace(
+                &KeyRow {
+                    key: key.clone(),
+                    secrets: secrets.clone(),
+                },
+                current.version,
+            )
             .event(event);
         for hash in secrets {
             let mut row = secret_row(&key, hash, key.expires_at);

@@ -71,7 +71,10 @@ impl Store {
     /// The audit chain of an org.
     #[must_use]
     pub fn audit(&self, tenant: Tenant) -> AuditChain<'_> {
-        AuditChain { store: self, tenant }
+        AuditChain {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -93,7 +96,13 @@ impl AuditChain<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn page(&self, page: &PageRequest) -> Result<Page<AuditEntry>, ReadError> {
-        self.store.page(&keys::audit_entries(self.tenant.org()), page, Order::Descending).await
+        self.store
+            .page(
+                &keys::audit_entries(self.tenant.org()),
+                page,
+                Order::Descending,
+            )
+            .await
     }
 
     /// Entries from the first on, as a verifier reads them.
@@ -101,7 +110,13 @@ impl AuditChain<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn page_from_first(&self, page: &PageRequest) -> Result<Page<AuditEntry>, ReadError> {
-        self.store.page(&keys::audit_entries(self.tenant.org()), page, Order::Ascending).await
+        self.store
+            .page(
+                &keys::audit_entries(self.tenant.org()),
+                page,
+                Order::Ascending,
+            )
+            .await
     }
 
     /// The position of the entry with this sequence, for pages in either direction that begin
@@ -152,12 +167,19 @@ impl AuditChain<'_> {
         let mut head = before.clone();
         let mut commit = Commit::new(self.tenant);
         for event in events {
-            commit = commit.create(&SeenRow { org, event: event.id });
+            commit = commit.create(&SeenRow {
+                org,
+                event: event.id,
+            });
             let entry = AuditEntry::seal(&head, event);
             head = entry.head();
             commit = commit.create(&entry);
         }
-        let row = HeadRow { org, version: head.sequence, hash: head.hash };
+        let row = HeadRow {
+            org,
+            version: head.sequence,
+            hash: head.hash,
+        };
         let commit = if before.sequence == 0 {
             commit.create(&row)
         } else {
@@ -173,10 +195,16 @@ impl AuditChain<'_> {
             .iter()
             .filter(|event| event.org == org && met.insert(event.id))
             .collect();
-        let keys: Vec<Key> =
-            distinct.iter().map(|event| keys::audit_seen(org, event.id)).collect();
+        let keys: Vec<Key> = distinct
+            .iter()
+            .map(|event| keys::audit_seen(org, event.id))
+            .collect();
         let seen: Vec<SeenRow> = self.store.get_batch(&keys).await?;
         let seen: HashSet<EventId> = seen.into_iter().map(|row| row.event).collect();
-        Ok(distinct.into_iter().filter(|event| !seen.contains(&event.id)).cloned().collect())
+        Ok(distinct
+            .into_iter()
+            .filter(|event| !seen.contains(&event.id))
+            .cloned()
+            .collect())
     }
 }

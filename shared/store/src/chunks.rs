@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, Select, WriteRequest};
 use domain::knowledge::{Chunk, Document, Passage};
 use kernel::cursor::{Cursor, PageRequest};
 use kernel::{FileId, KnowledgeBaseId};
@@ -47,8 +47,10 @@ impl Knowledge<'_> {
             for (chunk, vector) in batch {
                 let mut item: Item = to_item(chunk)?;
                 if vector.iter().any(|number| *number != 0.0) {
-                    let numbers =
-                        vector.iter().map(|number| AttributeValue::N(number.to_string())).collect();
+                    let numbers = vector
+                        .iter()
+                        .map(|number| AttributeValue::N(number.to_string()))
+                        .collect();
                     item.insert("embedding".to_owned(), AttributeValue::L(numbers));
                 }
                 let put = PutRequest::builder()
@@ -103,9 +105,51 @@ impl Knowledge<'_> {
         limit: u32,
     ) -> Result<Vec<Chunk>, ReadError> {
         let list = keys::chunks(self.tenant.org(), base, file);
-        let after = from.checked_sub(1).map(|last| Cursor::after(format!("{last:06}")));
-        let page = self.store.page(&list, &PageRequest { limit, after }, Order::Ascending).await?;
+        let after = from
+            .checked_sub(1)
+            .map(|last| Cursor::after(format!("{last:06}")));
+        let page = self
+            .store
+            .page(&list, &PageRequest { limit, after }, Order::Ascending)
+            .await?;
         Ok(page.items)
+    }
+
+    /// Whether every chunk of a document below number `until` is there.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn holds_chunks(
+        &self,
+        base: KnowledgeBaseId,
+        file: FileId,
+        until: u32,
+    ) -> Result<bool, ReadError> {
+        let end = keys::chunk(self.tenant.org(), base, file, until);
+        let mut found = 0;
+        let mut start = None;
+        loop {
+            let output = self
+                .store
+                .clients
+                .dynamo
+                .query()
+                .table_name(self.store.config.table(end.table))
+                .consistent_read(true)
+                .select(Select::Count)
+                .key_condition_expression("pk = :pk AND sk < :end")
+                .expression_attribute_values(":pk", AttributeValue::S(end.pk.clone()))
+                .expression_attribute_values(":end", AttributeValue::S(end.sk.clone()))
+                .set_exclusive_start_key(start.take())
+                .send()
+                .await
+                .map_err(ReadError::sdk)?;
+            found += output.count;
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(i64::from(found) == i64::from(until));
+            }
+        }
     }
 
     /// The chunks of these knowledge bases nearest to `vector`, best first, at most `limit` (which
@@ -138,8 +182,10 @@ impl Knowledge<'_> {
         vector: &[f32],
         limit: usize,
     ) -> Result<Vec<Passage>, ReadError> {
-        let numbers: Vec<AttributeValue> =
-            vector.iter().map(|number| AttributeValue::N(number.to_string())).collect();
+        let numbers: Vec<AttributeValue> = vector
+            .iter()
+            .map(|number| AttributeValue::N(number.to_string()))
+            .collect();
         let mut attempt = 0;
         let output = loop {
             let result = self
@@ -166,7 +212,9 @@ impl Knowledge<'_> {
                 // An index that was just made refuses searches for a while.
                 Err(error)
                     if attempt < BACKFILL_RETRIES
-                        && error.message().is_some_and(|text| text.contains("backfilling")) =>
+                        && error
+                            .message()
+                            .is_some_and(|text| text.contains("backfilling")) =>
                 {
                     attempt += 1;
                     tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
@@ -181,7 +229,10 @@ impl Knowledge<'_> {
             .filter_map(|result| result.item.map(|item| (item, result.score)))
             .map(|(item, distance)| {
                 // The index answers with cosine distance, 0 for the same direction.
-                Ok(Passage { chunk: from_item(item)?, score: 1.0 - distance })
+                Ok(Passage {
+                    chunk: from_item(item)?,
+                    score: 1.0 - distance,
+                })
             })
             .collect()
     }
@@ -197,8 +248,10 @@ impl Knowledge<'_> {
         keys.sort_unstable_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
         keys.dedup();
         let documents: Vec<Document> = self.store.get_batch(&keys).await?;
-        let there: HashSet<(KnowledgeBaseId, FileId)> =
-            documents.iter().map(|document| (document.knowledge_base, document.file)).collect();
+        let there: HashSet<(KnowledgeBaseId, FileId)> = documents
+            .iter()
+            .map(|document| (document.knowledge_base, document.file))
+            .collect();
         Ok(passages
             .into_iter()
             .filter(|passage| there.contains(&(passage.chunk.knowledge_base, passage.chunk.file)))
@@ -222,12 +275,18 @@ impl Knowledge<'_> {
                 .send()
                 .await
                 .map_err(ReadError::sdk)?;
-            requests =
-                output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            requests = output
+                .unprocessed_items
+                .unwrap_or_default()
+                .into_values()
+                .flatten()
+                .collect();
             if requests.is_empty() {
                 return Ok(());
             }
         }
-        Err(ReadError::Unavailable("a batch was not written whole".to_owned()))
+        Err(ReadError::Unavailable(
+            "a batch was not written whole".to_owned(),
+        ))
     }
 }

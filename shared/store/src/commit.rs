@@ -85,10 +85,25 @@ pub struct Commit {
 
 #[derive(Debug)]
 enum Op {
-    Put { key: Key, item: Item, condition: Option<Condition> },
-    Delete { key: Key, condition: Option<Condition> },
-    Check { key: Key, condition: Condition },
-    Add { key: Key, attribute: &'static str, amount: i64, set: Vec<(&'static str, AttributeValue)> },
+    Put {
+        key: Key,
+        item: Item,
+        condition: Option<Condition>,
+    },
+    Delete {
+        key: Key,
+        condition: Option<Condition>,
+    },
+    Check {
+        key: Key,
+        condition: Condition,
+    },
+    Add {
+        key: Key,
+        attribute: &'static str,
+        amount: i64,
+        set: Vec<(&'static str, AttributeValue)>,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +141,11 @@ impl Commit {
     /// Writes an entity over the one with version `expected`; refused as
     /// [`CommitError::Changed`] if that is no longer the version, or the entity is gone.
     pub fn replace<R: Record>(self, record: &R, expected: u64) -> Self {
-        self.put_with(record, Some(Condition::Version(expected)), Refusal::Changed(R::NOUN))
+        self.put_with(
+            record,
+            Some(Condition::Version(expected)),
+            Refusal::Changed(R::NOUN),
+        )
     }
 
     /// Writes an entity whatever was there.
@@ -136,21 +155,30 @@ impl Commit {
 
     /// Deletes an entity if its version is `expected`.
     pub fn delete<R: Record>(mut self, record: &R, expected: u64) -> Self {
-        let op = Op::Delete { key: record.key(), condition: Some(Condition::Version(expected)) };
+        let op = Op::Delete {
+            key: record.key(),
+            condition: Some(Condition::Version(expected)),
+        };
         self.items.push((op, Refusal::Changed(R::NOUN)));
         self
     }
 
     /// Deletes an entity that has no version, if it is there.
     pub fn delete_existing<R: Record>(mut self, record: &R) -> Self {
-        let op = Op::Delete { key: record.key(), condition: Some(Condition::Present) };
+        let op = Op::Delete {
+            key: record.key(),
+            condition: Some(Condition::Present),
+        };
         self.items.push((op, Refusal::Changed(R::NOUN)));
         self
     }
 
     /// Refuses the whole change unless the entity is there with version `expected`.
     pub fn unless_changed<R: Record>(mut self, record: &R, expected: u64) -> Self {
-        let op = Op::Check { key: record.key(), condition: Condition::Version(expected) };
+        let op = Op::Check {
+            key: record.key(),
+            condition: Condition::Version(expected),
+        };
         self.items.push((op, Refusal::Changed(R::NOUN)));
         self
     }
@@ -170,7 +198,11 @@ impl Commit {
     pub(crate) fn claim(mut self, key: Key, noun: &'static str) -> Self {
         let item = key_item(&key);
         self.items.push((
-            Op::Put { key, item, condition: Some(Condition::Absent) },
+            Op::Put {
+                key,
+                item,
+                condition: Some(Condition::Absent),
+            },
             Refusal::Exists(noun),
         ));
         self
@@ -178,7 +210,13 @@ impl Commit {
 
     /// Gives a unique name back.
     pub(crate) fn release(mut self, key: Key) -> Self {
-        self.items.push((Op::Delete { key, condition: None }, Refusal::Never));
+        self.items.push((
+            Op::Delete {
+                key,
+                condition: None,
+            },
+            Refusal::Never,
+        ));
         self
     }
 
@@ -190,7 +228,15 @@ impl Commit {
         amount: i64,
         set: Vec<(&'static str, AttributeValue)>,
     ) -> Self {
-        self.items.push((Op::Add { key, attribute, amount, set }, Refusal::Never));
+        self.items.push((
+            Op::Add {
+                key,
+                attribute,
+                amount,
+                set,
+            },
+            Refusal::Never,
+        ));
         self
     }
 
@@ -215,10 +261,20 @@ impl Commit {
             Ok(item) => {
                 let bytes = item_bytes(&item);
                 if bytes > MAX_ITEM_BYTES {
-                    self.error.get_or_insert(CommitError::ItemTooLarge { noun: R::NOUN, bytes });
+                    self.error.get_or_insert(CommitError::ItemTooLarge {
+                        noun: R::NOUN,
+                        bytes,
+                    });
                 }
                 self.bytes += bytes;
-                self.items.push((Op::Put { key: record.key(), item, condition }, refusal));
+                self.items.push((
+                    Op::Put {
+                        key: record.key(),
+                        item,
+                        condition,
+                    },
+                    refusal,
+                ));
             }
             Err(error) => {
                 self.error.get_or_insert(error.into());
@@ -249,7 +305,10 @@ impl Store {
             return Err(error);
         }
         if commit.items.len() > MAX_ITEMS || commit.bytes > MAX_BYTES {
-            return Err(CommitError::TooLarge { items: commit.items.len(), bytes: commit.bytes });
+            return Err(CommitError::TooLarge {
+                items: commit.items.len(),
+                bytes: commit.bytes,
+            });
         }
         // Boxed: the SDK's futures are deep and large, and every handler would carry their layout.
         Box::pin(self.transact(&commit.items)).await?;
@@ -307,8 +366,14 @@ impl Store {
         let table = |key: &Key| self.config.table(key.table).to_owned();
         let builder = TransactWriteItem::builder();
         match op {
-            Op::Put { key, item, condition } => {
-                let put = Put::builder().table_name(table(key)).set_item(Some(item.clone()));
+            Op::Put {
+                key,
+                item,
+                condition,
+            } => {
+                let put = Put::builder()
+                    .table_name(table(key))
+                    .set_item(Some(item.clone()));
                 let put = match condition {
                     None => put,
                     Some(condition) => {
@@ -321,7 +386,9 @@ impl Store {
                 builder.put(built(put.build())).build()
             }
             Op::Delete { key, condition } => {
-                let delete = Delete::builder().table_name(table(key)).set_key(Some(key_item(key)));
+                let delete = Delete::builder()
+                    .table_name(table(key))
+                    .set_key(Some(key_item(key)));
                 let delete = match condition {
                     None => delete,
                     Some(condition) => {
@@ -344,15 +411,17 @@ impl Store {
                     .set_expression_attribute_values(values);
                 builder.condition_check(built(check.build())).build()
             }
-            Op::Add { key, attribute, amount, set } => {
+            Op::Add {
+                key,
+                attribute,
+                amount,
+                set,
+            } => {
                 let mut update = Update::builder()
                     .table_name(table(key))
                     .set_key(Some(key_item(key)))
                     .expression_attribute_names("#counter", *attribute)
-                    .expression_attribute_values(
-                        ":amount",
-                        AttributeValue::N(amount.to_string()),
-                    );
+                    .expression_attribute_values(":amount", AttributeValue::N(amount.to_string()));
                 let mut expression = "ADD #counter :amount".to_owned();
                 for (index, (name, value)) in set.iter().enumerate() {
                     expression.push_str(if index == 0 { " SET " } else { ", " });
@@ -361,7 +430,9 @@ impl Store {
                         .expression_attribute_names(format!("#set{index}"), *name)
                         .expression_attribute_values(format!(":set{index}"), value.clone());
                 }
-                builder.update(built(update.update_expression(expression).build())).build()
+                builder
+                    .update(built(update.update_expression(expression).build()))
+                    .build()
             }
         }
     }
@@ -436,7 +507,9 @@ fn conflict_delay(attempt: u32) -> Duration {
 
 /// The size of an item as DynamoDB counts it, approximately: names and values in bytes.
 fn item_bytes(item: &Item) -> usize {
-    item.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+    item.iter()
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum()
 }
 
 fn value_bytes(value: &AttributeValue) -> usize {

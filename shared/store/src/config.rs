@@ -163,8 +163,15 @@ impl Clients {
             .await;
         // Emulators serve buckets by path; AWS takes both forms from a client with an endpoint.
         let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
-        Self::with(&config, aws_sdk_dynamodb::config::Builder::from(&config), s3, aws_sdk_sqs::config::Builder::from(&config))
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(path_style)
+            .build();
+        Self::with(
+            &config,
+            aws_sdk_dynamodb::config::Builder::from(&config),
+            s3,
+            aws_sdk_sqs::config::Builder::from(&config),
+        )
     }
 
     /// Clients for the embedded services of a local host.
@@ -237,7 +244,11 @@ mod tests {
         let source = |name: &str| (name == "OVERGLASS_TABLE_CORE").then(|| "core".to_owned());
         let error = StoreConfig::from_env(
             &source,
-            &["OVERGLASS_TABLE_CORE", "OVERGLASS_TABLE_WORK", "OVERGLASS_QUEUE_FILES"],
+            &[
+                "OVERGLASS_TABLE_CORE",
+                "OVERGLASS_TABLE_WORK",
+                "OVERGLASS_QUEUE_FILES",
+            ],
         )
         .unwrap_err()
         .to_string();

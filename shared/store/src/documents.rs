@@ -59,7 +59,9 @@ impl Knowledge<'_> {
         base: KnowledgeBaseId,
         file: FileId,
     ) -> Result<Option<Document>, ReadError> {
-        self.store.get(&keys::document(self.tenant.org(), base, file)).await
+        self.store
+            .get(&keys::document(self.tenant.org(), base, file))
+            .await
     }
 
     /// The documents of a knowledge base, newest file first.
@@ -72,7 +74,11 @@ impl Knowledge<'_> {
         page: &PageRequest,
     ) -> Result<Page<Document>, ReadError> {
         self.store
-            .page(&keys::documents(self.tenant.org(), base), page, Order::Descending)
+            .page(
+                &keys::documents(self.tenant.org(), base),
+                page,
+                Order::Descending,
+            )
             .await
     }
 
@@ -112,9 +118,17 @@ impl Knowledge<'_> {
         document: &Document,
     ) -> Commit {
         let data = json!({ "knowledge_base": base.id, "name": document.name });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::DocumentAdded, document.file, data);
-        commit.create(document).unless_changed(base, base.version).event(event)
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::DocumentAdded,
+            document.file,
+            data,
+        );
+        commit
+            .create(document)
+            .unless_changed(base, base.version)
+            .event(event)
     }
 
     /// Takes a file out of a knowledge base. It is found no more; a job removes its chunks. `false`
@@ -130,7 +144,9 @@ impl Knowledge<'_> {
     ) -> Result<bool, Error> {
         let mut tries = 0;
         loop {
-            let Some(document) = self.document(base, file).await? else { return Ok(false) };
+            let Some(document) = self.document(base, file).await? else {
+                return Ok(false);
+            };
             let file = self.store.files(self.tenant).get_any(file).await?;
             match self.try_remove(cause, &document, file).await {
                 Err(error) if error.is_changed() && tries < TRIES => tries += 1,
@@ -140,7 +156,11 @@ impl Knowledge<'_> {
     }
 
     /// Takes every file out of a knowledge base.
-    pub(crate) async fn remove_all(&self, cause: &Cause, base: KnowledgeBaseId) -> Result<(), Error> {
+    pub(crate) async fn remove_all(
+        &self,
+        cause: &Cause,
+        base: KnowledgeBaseId,
+    ) -> Result<(), Error> {
         loop {
             let page = self.documents(base, &PageRequest::first(100)).await?;
             for document in &page.items {
@@ -160,8 +180,13 @@ impl Knowledge<'_> {
     ) -> Result<(), Error> {
         let base = document.knowledge_base;
         let data = json!({ "knowledge_base": base, "name": document.name });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::DocumentRemoved, document.file, data);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::DocumentRemoved,
+            document.file,
+            data,
+        );
         let mut commit = Commit::new(self.tenant)
             .delete(document, document.version)
             .event(event)
@@ -188,7 +213,10 @@ impl Knowledge<'_> {
         current: &Document,
         chunks: u32,
     ) -> Result<(), Error> {
-        let document = Document { chunks, ..self.next(current, DocumentStatus::Ready, None) };
+        let document = Document {
+            chunks,
+            ..self.next(current, DocumentStatus::Ready, None)
+        };
         let data = json!({ "knowledge_base": document.knowledge_base, "chunks": chunks });
         let event = self.document_event(cause, EventKind::DocumentIndexed, &document, data);
         let commit = Commit::new(self.tenant).fenced_by(fence);
@@ -208,7 +236,10 @@ impl Knowledge<'_> {
         failure: &Failure,
     ) -> Result<(), Error> {
         let commit = Commit::new(self.tenant).fenced_by(fence);
-        Ok(self.store.commit(self.fail_document(commit, cause, current, failure)).await?)
+        Ok(self
+            .store
+            .commit(self.fail_document(commit, cause, current, failure))
+            .await?)
     }
 
     pub(crate) fn fail_document(
@@ -277,7 +308,8 @@ impl Knowledge<'_> {
         document: &Document,
         data: serde_json::Value,
     ) -> Event {
-        self.store.event(self.tenant, cause, kind, document.file, data)
+        self.store
+            .event(self.tenant, cause, kind, document.file, data)
     }
 
     pub(crate) fn new_document(&self, base: KnowledgeBaseId, file: &File) -> Document {

@@ -2,9 +2,7 @@
 
 use domain::agent::Agent;
 use domain::event::EventKind;
-use domain::execution::{
-    Effect, Execution, ExecutionState, StreamEntry, StreamEntryKind, Usage,
-};
+use domain::execution::{Effect, Execution, ExecutionState, StreamEntry, StreamEntryKind, Usage};
 use kernel::cursor::{Cursor, Page, PageRequest};
 use kernel::{AgentId, ExecutionId, JobId, OrgId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -127,8 +125,13 @@ impl NewRun {
             .max_attempts(MAX_RUN_ATTEMPTS)
             .correlation_id(&cause.correlation_id);
         let data = json!({ "agent": execution.agent, "task": execution.task });
-        let event =
-            store.event(tenant, cause, EventKind::ExecutionQueued, execution.id, data);
+        let event = store.event(
+            tenant,
+            cause,
+            EventKind::ExecutionQueued,
+            execution.id,
+            data,
+        );
         commit.create(execution).event(event).job(job)
     }
 }
@@ -144,7 +147,10 @@ impl Store {
     /// The executions of an org.
     #[must_use]
     pub fn executions(&self, tenant: Tenant) -> Executions<'_> {
-        Executions { store: self, tenant }
+        Executions {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -154,7 +160,9 @@ impl Executions<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn get(&self, id: ExecutionId) -> Result<Option<Execution>, ReadError> {
-        self.store.get(&keys::execution(self.tenant.org(), id)).await
+        self.store
+            .get(&keys::execution(self.tenant.org(), id))
+            .await
     }
 
     /// Executions, of one agent or of all, newest first. May lag behind by moments.
@@ -167,8 +175,10 @@ impl Executions<'_> {
         page: &PageRequest,
     ) -> Result<Page<Execution>, ReadError> {
         let org = self.tenant.org();
-        let list = agent
-            .map_or_else(|| keys::executions(org), |agent| keys::executions_of_agent(org, agent));
+        let list = agent.map_or_else(
+            || keys::executions(org),
+            |agent| keys::executions_of_agent(org, agent),
+        );
         self.store.page(&list, page, Order::Descending).await
     }
 
@@ -201,7 +211,10 @@ impl Executions<'_> {
         page: &PageRequest,
     ) -> Result<Page<Effect>, ReadError> {
         let list = keys::effects(self.tenant.org(), id);
-        let page = self.store.page::<OfOrg<Effect>>(&list, page, Order::Ascending).await?;
+        let page = self
+            .store
+            .page::<OfOrg<Effect>>(&list, page, Order::Ascending)
+            .await?;
         Ok(page.map(|row| row.row))
     }
 
@@ -218,7 +231,10 @@ impl Executions<'_> {
         let list = keys::stream(self.tenant.org(), id);
         let after = (sequence > 0).then(|| Cursor::after(format!("{sequence:010}")));
         let page = PageRequest { limit, after };
-        let page = self.store.page::<OfOrg<StreamEntry>>(&list, &page, Order::Ascending).await?;
+        let page = self
+            .store
+            .page::<OfOrg<StreamEntry>>(&list, &page, Order::Ascending)
+            .await?;
         Ok(page.items.into_iter().map(|row| row.row).collect())
     }
 
@@ -234,7 +250,10 @@ impl Executions<'_> {
             updated_at: now,
             ..current.clone()
         };
-        if execution.transition(ExecutionState::Cancelled, now).is_err() {
+        if execution
+            .transition(ExecutionState::Cancelled, now)
+            .is_err()
+        {
             return Ok(current.clone());
         }
         let entry = execution.next_stream_entry(
@@ -243,11 +262,19 @@ impl Executions<'_> {
             now,
         );
         let data = json!({ "agent": execution.agent, "task": execution.task });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::ExecutionCancelled, current.id, data);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::ExecutionCancelled,
+            current.id,
+            data,
+        );
         let commit = Commit::new(self.tenant)
             .replace(&execution, current.version)
-            .create(&OfOrg { org: execution.org, row: entry })
+            .create(&OfOrg {
+                org: execution.org,
+                row: entry,
+            })
             .event(event);
         self.store.commit(commit).await?;
         Ok(execution)

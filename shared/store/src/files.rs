@@ -67,7 +67,10 @@ impl Store {
     /// The files of an org.
     #[must_use]
     pub fn files(&self, tenant: Tenant) -> Files<'_> {
-        Files { store: self, tenant }
+        Files {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -98,10 +101,20 @@ impl Files<'_> {
         let mut items: Vec<File> = Vec::new();
         let mut after = page.after.clone();
         loop {
-            let missing = page.limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
-            let request = PageRequest { limit: missing, after };
+            let missing = page
+                .limit
+                .saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
+            let request = PageRequest {
+                limit: missing,
+                after,
+            };
             let found: Page<File> = self.store.page(&list, &request, Order::Descending).await?;
-            items.extend(found.items.into_iter().filter(|f| f.status != FileStatus::Deleted));
+            items.extend(
+                found
+                    .items
+                    .into_iter()
+                    .filter(|f| f.status != FileStatus::Deleted),
+            );
             let full = items.len() >= page.limit as usize;
             match found.next {
                 Some(next) if !full => after = Some(next),
@@ -121,10 +134,18 @@ impl Files<'_> {
         file: File,
         base: Option<&KnowledgeBase>,
     ) -> Result<File, Error> {
-        let file = File { knowledge_bases: base.map(|base| base.id).into_iter().collect(), ..file };
+        let file = File {
+            knowledge_bases: base.map(|base| base.id).into_iter().collect(),
+            ..file
+        };
         let data = json!({ "name": file.name, "size_bytes": file.size_bytes });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::FileUploadRequested, file.id, data);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::FileUploadRequested,
+            file.id,
+            data,
+        );
         let mut commit = Commit::new(self.tenant).create(&file).event(event);
         if let Some(base) = base {
             let knowledge = self.store.knowledge(self.tenant);
@@ -203,7 +224,9 @@ impl Files<'_> {
             "pages": file.pages,
             "chunks": file.chunks,
         });
-        let event = self.store.event(self.tenant, cause, EventKind::FileProcessed, file.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::FileProcessed, file.id, data);
         let mut commit = Commit::new(self.tenant)
             .fenced_by(fence)
             .replace(&file, current.version)
@@ -231,7 +254,9 @@ impl Files<'_> {
             ..self.next(current, FileStatus::Failed)
         };
         let data = json!({ "name": file.name, "failure": failure });
-        let event = self.store.event(self.tenant, cause, EventKind::FileFailed, file.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::FileFailed, file.id, data);
         let mut commit = Commit::new(self.tenant)
             .fenced_by(fence)
             .replace(&file, current.version)
@@ -251,7 +276,9 @@ impl Files<'_> {
     /// [`Error::Commit`], as `FenceLost` if the attempt no longer holds its job, as `Changed` if
     /// the file is no longer at `current`'s version.
     pub async fn forget(&self, fence: Fence, current: &File) -> Result<(), Error> {
-        let commit = Commit::new(self.tenant).fenced_by(fence).delete(current, current.version);
+        let commit = Commit::new(self.tenant)
+            .fenced_by(fence)
+            .delete(current, current.version);
         Ok(self.store.commit(commit).await?)
     }
 
@@ -265,8 +292,13 @@ impl Files<'_> {
     }
 
     fn job(&self, kind: &str, cause: &Cause, file: FileId) -> NewJob {
-        NewJob::new(self.tenant.org(), kind, Lane::Files, json!({ "file": file }))
-            .max_attempts(MAX_FILE_ATTEMPTS)
-            .correlation_id(&cause.correlation_id)
+        NewJob::new(
+            self.tenant.org(),
+            kind,
+            Lane::Files,
+            json!({ "file": file }),
+        )
+        .max_attempts(MAX_FILE_ATTEMPTS)
+        .correlation_id(&cause.correlation_id)
     }
 }

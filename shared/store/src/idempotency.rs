@@ -101,8 +101,10 @@ impl Store {
             .set_item(Some(item))
             .condition_expression(
                 "attribute_not_exists(pk) OR expires_at <= :now \
-                 OR (attribute_not_exists(reply) AND started_at <= :stale AND request = :request)",
+                 OR (attribute_not_exists(reply) AND started_at <= :stale AND #request = :request)",
             )
+            // A reserved word of DynamoDB.
+            .expression_attribute_names("#request", "request")
             .expression_attribute_values(":now", number(now.as_seconds()))
             .expression_attribute_values(":stale", number(stale))
             .expression_attribute_values(":request", AttributeValue::S(record.request.clone()))
@@ -110,22 +112,34 @@ impl Store {
             .send()
             .await;
         let error = match result {
-            Ok(_) => return Ok(Taken::First(Flight { key, started_at: now, nonce })),
+            Ok(_) => {
+                return Ok(Taken::First(Flight {
+                    key,
+                    started_at: now,
+                    nonce,
+                }));
+            }
             Err(error) => error,
         };
-        let refused = error.as_service_error().and_then(|service| match service {
+        let refused = error.as_service_error().and_then(|service| {
+            match service {
             aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(
                 refused,
             ) => Some(refused.item.clone()),
             _ => None,
+        }
         });
-        let Some(old) = refused else { return Err(ReadError::sdk(error)) };
+        let Some(old) = refused else {
+            return Err(ReadError::sdk(error));
+        };
         let old = match old {
             Some(item) => Some(item),
             None => self.get_item(&key).await?,
         };
         // The record may have been cleaned up between the two calls: the client asks again.
-        let Some(old) = old else { return Ok(Taken::InFlight) };
+        let Some(old) = old else {
+            return Ok(Taken::InFlight);
+        };
         let old: IdempotencyRecord = from_item(old)?;
         if old.request != record.request {
             return Ok(Taken::DifferentRequest);
@@ -193,7 +207,8 @@ impl Store {
 }
 
 fn to_item(record: &IdempotencyRecord) -> Result<Item, ReadError> {
-    serde_dynamo::to_item(record).map_err(|source| ShapeError::new("idempotency record", source).into())
+    serde_dynamo::to_item(record)
+        .map_err(|source| ShapeError::new("idempotency record", source).into())
 }
 
 fn from_item(item: Item) -> Result<IdempotencyRecord, ReadError> {

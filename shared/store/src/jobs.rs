@@ -110,12 +110,19 @@ impl JobStore for Store {
                 None
             }
         };
-        Ok(output.items.unwrap_or_default().into_iter().filter_map(read).collect())
+        Ok(output
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(read)
+            .collect())
     }
 }
 
 fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
-    error.as_service_error().and_then(ProvideErrorMetadata::code)
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
 }
 
 fn unavailable<E>(message: &str, error: E) -> StoreError

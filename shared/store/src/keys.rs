@@ -3,8 +3,8 @@
 //! A partition key begins with the org, so that nothing of two orgs ever shares a partition.
 
 use kernel::{
-    AgentId, ApiKeyId, EventId, ExecutionId, FileId, InvitationId, JobId, KnowledgeBaseId, MemoryId,
-    OrgId, TaskId, Timestamp, ToolId, UserId,
+    AgentId, ApiKeyId, EventId, ExecutionId, FileId, InvitationId, JobId, KnowledgeBaseId,
+    MemoryId, OrgId, TaskId, Timestamp, ToolId, UserId,
 };
 
 use crate::config::Table;
@@ -70,22 +70,35 @@ pub struct IndexKeys {
 
 impl IndexKeys {
     pub(crate) fn attributes(self) -> impl Iterator<Item = (&'static str, String)> {
-        [(Index::Gsi1, self.gsi1), (Index::Gsi2, self.gsi2), (Index::Due, self.due)]
-            .into_iter()
-            .filter_map(|(index, keys)| keys.map(|keys| (index, keys)))
-            .flat_map(|(index, (pk, sk))| {
-                let (pk_name, sk_name) = index.attributes();
-                [(pk_name, pk), (sk_name, sk)]
-            })
+        [
+            (Index::Gsi1, self.gsi1),
+            (Index::Gsi2, self.gsi2),
+            (Index::Due, self.due),
+        ]
+        .into_iter()
+        .filter_map(|(index, keys)| keys.map(|keys| (index, keys)))
+        .flat_map(|(index, (pk, sk))| {
+            let (pk_name, sk_name) = index.attributes();
+            [(pk_name, pk), (sk_name, sk)]
+        })
     }
 }
 
 fn key(table: Table, pk: String, sk: impl ToString) -> Key {
-    Key { table, pk, sk: sk.to_string() }
+    Key {
+        table,
+        pk,
+        sk: sk.to_string(),
+    }
 }
 
 fn collection(table: Table, pk: String) -> Collection {
-    Collection { table, index: Index::Primary, pk, prefix: "" }
+    Collection {
+        table,
+        index: Index::Primary,
+        pk,
+        prefix: "",
+    }
 }
 
 // Users, identities and the hashes of API keys belong to no org.
@@ -113,7 +126,12 @@ pub(crate) fn members(org: OrgId) -> Collection {
 }
 
 pub(crate) fn orgs_of_user(user: UserId) -> Collection {
-    Collection { table: Table::Core, index: Index::Gsi1, pk: format!("USER#{user}#ORG"), prefix: "" }
+    Collection {
+        table: Table::Core,
+        index: Index::Gsi1,
+        pk: format!("USER#{user}#ORG"),
+        prefix: "",
+    }
 }
 
 pub(crate) fn member_indexes(org: OrgId, user: UserId) -> IndexKeys {
@@ -150,7 +168,11 @@ pub(crate) fn agents(org: OrgId) -> Collection {
 }
 
 pub(crate) fn agent_version(org: OrgId, agent: AgentId, version: u64) -> Key {
-    key(Table::Core, format!("ORG#{org}#AGENT#{agent}#VERSION"), format!("{version:010}"))
+    key(
+        Table::Core,
+        format!("ORG#{org}#AGENT#{agent}#VERSION"),
+        format!("{version:010}"),
+    )
 }
 
 pub(crate) fn agent_versions(org: OrgId, agent: AgentId) -> Collection {
@@ -158,7 +180,11 @@ pub(crate) fn agent_versions(org: OrgId, agent: AgentId) -> Collection {
 }
 
 pub(crate) fn memory(org: OrgId, agent: AgentId, memory: MemoryId) -> Key {
-    key(Table::Core, format!("ORG#{org}#AGENT#{agent}#MEMORY"), memory)
+    key(
+        Table::Core,
+        format!("ORG#{org}#AGENT#{agent}#MEMORY"),
+        memory,
+    )
 }
 
 pub(crate) fn memories(org: OrgId, agent: AgentId) -> Collection {
@@ -236,7 +262,11 @@ pub(crate) fn knowledge_bases(org: OrgId) -> Collection {
 }
 
 pub(crate) fn document(org: OrgId, base: KnowledgeBaseId, file: FileId) -> Key {
-    key(Table::Knowledge, format!("ORG#{org}#KB#{base}#DOCUMENT"), file)
+    key(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#DOCUMENT"),
+        file,
+    )
 }
 
 pub(crate) fn documents(org: OrgId, base: KnowledgeBaseId) -> Collection {
@@ -244,11 +274,18 @@ pub(crate) fn documents(org: OrgId, base: KnowledgeBaseId) -> Collection {
 }
 
 pub(crate) fn chunk(org: OrgId, base: KnowledgeBaseId, file: FileId, ordinal: u32) -> Key {
-    key(Table::Knowledge, format!("ORG#{org}#KB#{base}#FILE#{file}#CHUNK"), format!("{ordinal:06}"))
+    key(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#FILE#{file}#CHUNK"),
+        format!("{ordinal:06}"),
+    )
 }
 
 pub(crate) fn chunks(org: OrgId, base: KnowledgeBaseId, file: FileId) -> Collection {
-    collection(Table::Knowledge, format!("ORG#{org}#KB#{base}#FILE#{file}#CHUNK"))
+    collection(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#FILE#{file}#CHUNK"),
+    )
 }
 
 // Work.
@@ -258,7 +295,12 @@ pub(crate) fn job(org: OrgId, job: JobId) -> Key {
 }
 
 pub(crate) fn due_jobs(shard: u32) -> Collection {
-    Collection { table: Table::Work, index: Index::Due, pk: format!("DUE#{shard:02}"), prefix: "" }
+    Collection {
+        table: Table::Work,
+        index: Index::Due,
+        pk: format!("DUE#{shard:02}"),
+        prefix: "",
+    }
 }
 
 pub(crate) fn due_sort_key(ring_at: Timestamp) -> String {
@@ -267,14 +309,22 @@ pub(crate) fn due_sort_key(ring_at: Timestamp) -> String {
 
 pub(crate) fn job_indexes(shard: u32, ring_at: Option<Timestamp>, job: JobId) -> IndexKeys {
     IndexKeys {
-        due: ring_at
-            .map(|at| (format!("DUE#{shard:02}"), format!("{}#{job}", due_sort_key(at)))),
+        due: ring_at.map(|at| {
+            (
+                format!("DUE#{shard:02}"),
+                format!("{}#{job}", due_sort_key(at)),
+            )
+        }),
         ..IndexKeys::default()
     }
 }
 
 pub(crate) fn execution(org: OrgId, execution: ExecutionId) -> Key {
-    key(Table::Work, format!("ORG#{org}#EXECUTION#{execution}"), "EXECUTION")
+    key(
+        Table::Work,
+        format!("ORG#{org}#EXECUTION#{execution}"),
+        "EXECUTION",
+    )
 }
 
 pub(crate) fn executions(org: OrgId) -> Collection {
@@ -298,7 +348,10 @@ pub(crate) fn executions_of_agent(org: OrgId, agent: AgentId) -> Collection {
 pub(crate) fn execution_indexes(org: OrgId, execution: ExecutionId, agent: AgentId) -> IndexKeys {
     IndexKeys {
         gsi1: Some((format!("ORG#{org}#EXECUTION"), execution.to_string())),
-        gsi2: Some((format!("ORG#{org}#EXECUTION#AGENT#{agent}"), execution.to_string())),
+        gsi2: Some((
+            format!("ORG#{org}#EXECUTION#AGENT#{agent}"),
+            execution.to_string(),
+        )),
         due: None,
     }
 }
@@ -348,7 +401,11 @@ pub(crate) fn audit_head(org: OrgId) -> Key {
 }
 
 pub(crate) fn audit_entry(org: OrgId, sequence: u64) -> Key {
-    key(Table::Audit, format!("ORG#{org}#CHAIN"), audit_sort_key(sequence))
+    key(
+        Table::Audit,
+        format!("ORG#{org}#CHAIN"),
+        audit_sort_key(sequence),
+    )
 }
 
 pub(crate) fn audit_sort_key(sequence: u64) -> String {
@@ -431,8 +488,10 @@ mod tests {
             idempotency("org/key/op", "d1"),
             probe(),
         ];
-        let lines: Vec<String> =
-            keys.iter().map(|k| format!("{:?} {} | {}", k.table, k.pk, k.sk)).collect();
+        let lines: Vec<String> = keys
+            .iter()
+            .map(|k| format!("{:?} {} | {}", k.table, k.pk, k.sk))
+            .collect();
         insta::assert_snapshot!(lines.join("\n"));
     }
 
@@ -478,7 +537,11 @@ mod tests {
             job_indexes(3, Some(at), JobId::from_u128(7)),
             execution_indexes(o, e, a),
         ] {
-            lines.extend(indexes.attributes().map(|(name, value)| format!("{name}={value}")));
+            lines.extend(
+                indexes
+                    .attributes()
+                    .map(|(name, value)| format!("{name}={value}")),
+            );
         }
         insta::assert_snapshot!(lines.join("\n"));
     }

@@ -35,7 +35,10 @@ impl Store {
     /// The knowledge of an org.
     #[must_use]
     pub fn knowledge(&self, tenant: Tenant) -> Knowledge<'_> {
-        Knowledge { store: self, tenant }
+        Knowledge {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -45,7 +48,9 @@ impl Knowledge<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn base(&self, id: KnowledgeBaseId) -> Result<Option<KnowledgeBase>, ReadError> {
-        self.store.get(&keys::knowledge_base(self.tenant.org(), id)).await
+        self.store
+            .get(&keys::knowledge_base(self.tenant.org(), id))
+            .await
     }
 
     /// Those of the knowledge bases with these ids that exist.
@@ -59,8 +64,10 @@ impl Knowledge<'_> {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
-        let keys: Vec<Key> =
-            ids.iter().map(|id| keys::knowledge_base(self.tenant.org(), *id)).collect();
+        let keys: Vec<Key> = ids
+            .iter()
+            .map(|id| keys::knowledge_base(self.tenant.org(), *id))
+            .collect();
         self.store.get_batch(&keys).await
     }
 
@@ -69,7 +76,13 @@ impl Knowledge<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn bases(&self, page: &PageRequest) -> Result<Page<KnowledgeBase>, ReadError> {
-        self.store.page(&keys::knowledge_bases(self.tenant.org()), page, Order::Descending).await
+        self.store
+            .page(
+                &keys::knowledge_bases(self.tenant.org()),
+                page,
+                Order::Descending,
+            )
+            .await
     }
 
     /// Creates a knowledge base for vectors of `embedding_model`.
@@ -95,9 +108,16 @@ impl Knowledge<'_> {
             updated_at: now,
         };
         let data = json!({ "name": base.name });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::KnowledgeBaseCreated, base.id, data);
-        self.store.commit(Commit::new(self.tenant).create(&base).event(event)).await?;
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::KnowledgeBaseCreated,
+            base.id,
+            data,
+        );
+        self.store
+            .commit(Commit::new(self.tenant).create(&base).event(event))
+            .await?;
         Ok(base)
     }
 
@@ -120,9 +140,16 @@ impl Knowledge<'_> {
             ..current.clone()
         };
         let data = changes(current, &base);
-        let event =
-            self.store.event(self.tenant, cause, EventKind::KnowledgeBaseUpdated, base.id, data);
-        let commit = Commit::new(self.tenant).replace(&base, current.version).event(event);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::KnowledgeBaseUpdated,
+            base.id,
+            data,
+        );
+        let commit = Commit::new(self.tenant)
+            .replace(&base, current.version)
+            .event(event);
         self.store.commit(commit).await?;
         Ok(base)
     }
@@ -136,9 +163,16 @@ impl Knowledge<'_> {
     /// [`Error::Commit`], as `Changed` if it is no longer at `current`'s version.
     pub async fn delete(&self, cause: &Cause, current: &KnowledgeBase) -> Result<(), Error> {
         let data = json!({ "name": current.name });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::KnowledgeBaseDeleted, current.id, data);
-        let commit = Commit::new(self.tenant).delete(current, current.version).event(event);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::KnowledgeBaseDeleted,
+            current.id,
+            data,
+        );
+        let commit = Commit::new(self.tenant)
+            .delete(current, current.version)
+            .event(event);
         self.store.commit(commit).await?;
         if let Err(error) = self.remove_all(cause, current.id).await {
             tracing::warn!(%error, base = %current.id, "documents of a deleted base are left");

@@ -116,7 +116,8 @@ pub(crate) fn changes<T: serde::Serialize>(before: &T, after: &T) -> serde_json:
         .filter(|name| !matches!(name.as_str(), "version" | "updated_at"))
         .filter(|name| before.get(*name) != after.get(*name))
         .map(|name| {
-            let change = serde_json::json!({ "before": before.get(name), "after": after.get(name) });
+            let change =
+                serde_json::json!({ "before": before.get(name), "after": after.get(name) });
             (name.clone(), change)
         })
         .collect::<serde_json::Map<_, _>>();
@@ -142,7 +143,9 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,7 +155,12 @@ impl Store {
     pub fn new(clients: Clients, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
         let config = Arc::new(config);
         let bell = Arc::new(bell::SqsBell::new(clients.clone(), Arc::clone(&config)));
-        Self { clients, config, bell, clock }
+        Self {
+            clients,
+            config,
+            bell,
+            clock,
+        }
     }
 
     /// The present, by the store's clock.

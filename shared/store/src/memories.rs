@@ -30,7 +30,10 @@ impl Store {
     /// The memories of an org's agents.
     #[must_use]
     pub fn memories(&self, tenant: Tenant) -> Memories<'_> {
-        Memories { store: self, tenant }
+        Memories {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -40,7 +43,9 @@ impl Memories<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn get(&self, agent: AgentId, id: MemoryId) -> Result<Option<Memory>, ReadError> {
-        self.store.get(&keys::memory(self.tenant.org(), agent, id)).await
+        self.store
+            .get(&keys::memory(self.tenant.org(), agent, id))
+            .await
     }
 
     /// An agent's memories, newest first.
@@ -52,7 +57,13 @@ impl Memories<'_> {
         agent: AgentId,
         page: &PageRequest,
     ) -> Result<Page<Memory>, ReadError> {
-        self.store.page(&keys::memories(self.tenant.org(), agent), page, Order::Descending).await
+        self.store
+            .page(
+                &keys::memories(self.tenant.org(), agent),
+                page,
+                Order::Descending,
+            )
+            .await
     }
 
     /// Forgets something.
@@ -61,8 +72,16 @@ impl Memories<'_> {
     /// [`Error::Commit`], as `Changed` if it is forgotten already.
     pub async fn delete(&self, cause: &Cause, memory: &Memory) -> Result<(), Error> {
         let data = json!({ "agent": memory.agent });
-        let event = self.store.event(self.tenant, cause, EventKind::MemoryDeleted, memory.id, data);
-        let commit = Commit::new(self.tenant).delete_existing(memory).event(event);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::MemoryDeleted,
+            memory.id,
+            data,
+        );
+        let commit = Commit::new(self.tenant)
+            .delete_existing(memory)
+            .event(event);
         Ok(self.store.commit(commit).await?)
     }
 }

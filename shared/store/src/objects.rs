@@ -55,7 +55,10 @@ impl Store {
     /// The objects of an org.
     #[must_use]
     pub fn objects(&self, tenant: Tenant) -> Objects<'_> {
-        Objects { store: self, tenant }
+        Objects {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -122,7 +125,11 @@ impl Objects<'_> {
             .presigned(presigning()?)
             .await
             .map_err(unavailable)?;
-        Ok(SignedRequest { method: "GET", url: request.uri().to_owned(), headers: Vec::new() })
+        Ok(SignedRequest {
+            method: "GET",
+            url: request.uri().to_owned(),
+            headers: Vec::new(),
+        })
     }
 
     /// What was uploaded for a file; `None` if nothing was.
@@ -248,12 +255,20 @@ fn unavailable<E: std::error::Error + Send + Sync + 'static>(error: E) -> Object
 fn attachment(file_name: &str) -> String {
     let plain: String = file_name
         .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() || ".-_ ".contains(letter) { letter } else { '_' })
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() || ".-_ ".contains(letter) {
+                letter
+            } else {
+                '_'
+            }
+        })
         .collect();
     let encoded: String = file_name
         .bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => (byte as char).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
+                (byte as char).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect();

@@ -4,7 +4,9 @@
 //! the row under its version: two admins who demote each other at the same moment cannot both win.
 
 use domain::event::EventKind;
-use domain::org::{INVITATION_LIFETIME, Invitation, Member, MembershipError, Org, Role, admins_after};
+use domain::org::{
+    INVITATION_LIFETIME, Invitation, Member, MembershipError, Org, Role, admins_after,
+};
 use domain::user::User;
 use kernel::cursor::{Page, PageRequest};
 use kernel::{InvitationId, OrgId, UserId};
@@ -71,7 +73,10 @@ impl Store {
     /// One org.
     #[must_use]
     pub fn org(&self, tenant: Tenant) -> Orgs<'_> {
-        Orgs { store: self, tenant }
+        Orgs {
+            store: self,
+            tenant,
+        }
     }
 
     /// Creates an org whose first admin is `founder`.
@@ -113,7 +118,8 @@ impl Store {
         user: UserId,
         page: &PageRequest,
     ) -> Result<Page<Member>, ReadError> {
-        self.page(&keys::orgs_of_user(user), page, Order::Ascending).await
+        self.page(&keys::orgs_of_user(user), page, Order::Ascending)
+            .await
     }
 
     /// Those of these orgs that exist.
@@ -121,7 +127,10 @@ impl Store {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn orgs(&self, memberships: &[Member]) -> Result<Vec<Org>, ReadError> {
-        let keys: Vec<Key> = memberships.iter().map(|member| keys::org(member.org)).collect();
+        let keys: Vec<Key> = memberships
+            .iter()
+            .map(|member| keys::org(member.org))
+            .collect();
         let mut orgs: Vec<Org> = self.get_batch(&keys).await?;
         orgs.sort_unstable_by_key(|org| org.id);
         Ok(orgs)
@@ -149,8 +158,12 @@ impl Orgs<'_> {
             ..current.clone()
         };
         let data = changes(current, &org);
-        let event = self.store.event(self.tenant, cause, EventKind::OrgUpdated, org.id, data);
-        let commit = Commit::new(self.tenant).replace(&org, current.version).event(event);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::OrgUpdated, org.id, data);
+        let commit = Commit::new(self.tenant)
+            .replace(&org, current.version)
+            .event(event);
         self.store.commit(commit).await?;
         Ok(org)
     }
@@ -161,8 +174,12 @@ impl Orgs<'_> {
     /// [`Error::Commit`], as `Changed` if the org is no longer at `current`'s version.
     pub async fn delete(&self, cause: &Cause, current: &Org) -> Result<(), Error> {
         let data = json!({ "name": current.name });
-        let event = self.store.event(self.tenant, cause, EventKind::OrgDeleted, current.id, data);
-        let commit = Commit::new(self.tenant).delete(current, current.version).event(event);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::OrgDeleted, current.id, data);
+        let commit = Commit::new(self.tenant)
+            .delete(current, current.version)
+            .event(event);
         Ok(self.store.commit(commit).await?)
     }
 
@@ -189,7 +206,9 @@ impl Orgs<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn members(&self, page: &PageRequest) -> Result<Page<Member>, ReadError> {
-        self.store.page(&keys::members(self.tenant.org()), page, Order::Ascending).await
+        self.store
+            .page(&keys::members(self.tenant.org()), page, Order::Ascending)
+            .await
     }
 
     /// Gives a member another role.
@@ -203,12 +222,25 @@ impl Orgs<'_> {
         current: &Member,
         role: Role,
     ) -> Result<Member, MemberChangeError> {
-        let member = Member { role, version: current.version + 1, ..current.clone() };
+        let member = Member {
+            role,
+            version: current.version + 1,
+            ..current.clone()
+        };
         let data = changes(current, &member);
-        let event =
-            self.store.event(self.tenant, cause, EventKind::MemberRoleChanged, member.user, data);
-        let commit = Commit::new(self.tenant).replace(&member, current.version).event(event);
-        let commit = self.count_admins(commit, Some(current.role), Some(role)).await?;
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::MemberRoleChanged,
+            member.user,
+            data,
+        );
+        let commit = Commit::new(self.tenant)
+            .replace(&member, current.version)
+            .event(event);
+        let commit = self
+            .count_admins(commit, Some(current.role), Some(role))
+            .await?;
         self.store.commit(commit).await.map_err(Error::from)?;
         Ok(member)
     }
@@ -220,9 +252,16 @@ impl Orgs<'_> {
     /// changed meanwhile.
     pub async fn remove(&self, cause: &Cause, current: &Member) -> Result<(), MemberChangeError> {
         let data = json!({ "role": current.role });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::MemberRemoved, current.user, data);
-        let commit = Commit::new(self.tenant).delete(current, current.version).event(event);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::MemberRemoved,
+            current.user,
+            data,
+        );
+        let commit = Commit::new(self.tenant)
+            .delete(current, current.version)
+            .event(event);
         let commit = self.count_admins(commit, Some(current.role), None).await?;
         self.store.commit(commit).await.map_err(Error::from)?;
         Ok(())
@@ -233,7 +272,9 @@ impl Orgs<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, ReadError> {
-        self.store.get(&keys::invitation(self.tenant.org(), id)).await
+        self.store
+            .get(&keys::invitation(self.tenant.org(), id))
+            .await
     }
 
     /// The open invitations, newest first, expired ones included.
@@ -241,7 +282,13 @@ impl Orgs<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn invitations(&self, page: &PageRequest) -> Result<Page<Invitation>, ReadError> {
-        self.store.page(&keys::invitations(self.tenant.org()), page, Order::Descending).await
+        self.store
+            .page(
+                &keys::invitations(self.tenant.org()),
+                page,
+                Order::Descending,
+            )
+            .await
     }
 
     /// Invites somebody by mail address.
@@ -265,8 +312,13 @@ impl Orgs<'_> {
             expires_at: now.plus(INVITATION_LIFETIME),
         };
         let data = json!({ "role": role });
-        let event =
-            self.store.event(self.tenant, cause, EventKind::InvitationCreated, invitation.id, data);
+        let event = self.store.event(
+            self.tenant,
+            cause,
+            EventKind::InvitationCreated,
+            invitation.id,
+            data,
+        );
         let commit = Commit::new(self.tenant).create(&invitation).event(event);
         self.store.commit(commit).await?;
         Ok(invitation)
@@ -288,7 +340,9 @@ impl Orgs<'_> {
             invitation.id,
             json!({}),
         );
-        let commit = Commit::new(self.tenant).delete_existing(invitation).event(event);
+        let commit = Commit::new(self.tenant)
+            .delete_existing(invitation)
+            .event(event);
         Ok(self.store.commit(commit).await?)
     }
 
@@ -303,10 +357,11 @@ impl Orgs<'_> {
         invitation: &Invitation,
         user: &User,
     ) -> Result<Member, MemberChangeError> {
-        let member =
-            new_member(self.tenant.org(), user, invitation.role, self.store.now());
+        let member = new_member(self.tenant.org(), user, invitation.role, self.store.now());
         let data = json!({ "role": member.role, "invitation": invitation.id });
-        let event = self.store.event(self.tenant, cause, EventKind::MemberJoined, user.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::MemberJoined, user.id, data);
         let commit = Commit::new(self.tenant)
             .delete_existing(invitation)
             .create(&member)
@@ -328,10 +383,16 @@ impl Orgs<'_> {
             return Ok(commit);
         }
         let org = self.get().await.map_err(Error::from)?.ok_or_else(|| {
-            Error::from(crate::CommitError::Changed { noun: <Org as Record>::NOUN })
+            Error::from(crate::CommitError::Changed {
+                noun: <Org as Record>::NOUN,
+            })
         })?;
         let admins = admins_after(org.admins, from, to)?;
-        let counted = Org { admins, version: org.version + 1, ..org.clone() };
+        let counted = Org {
+            admins,
+            version: org.version + 1,
+            ..org.clone()
+        };
         Ok(commit.replace(&counted, org.version))
     }
 }

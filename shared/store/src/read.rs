@@ -50,7 +50,11 @@ pub enum Order {
 impl Store {
     /// The entity at `key`, read consistently.
     pub(crate) async fn get<R: Record>(&self, key: &Key) -> Result<Option<R>, ReadError> {
-        self.get_item(key).await?.map(from_item).transpose().map_err(ReadError::from)
+        self.get_item(key)
+            .await?
+            .map(from_item)
+            .transpose()
+            .map_err(ReadError::from)
     }
 
     pub(crate) async fn get_item(&self, key: &Key) -> Result<Option<Item>, ReadError> {
@@ -83,8 +87,11 @@ impl Store {
                     .consistent_read(true)
                     .build()
                     .unwrap_or_else(|error| unreachable!("keys are set: {error}"));
-                let request =
-                    self.clients.dynamo.batch_get_item().request_items(&table, request);
+                let request = self
+                    .clients
+                    .dynamo
+                    .batch_get_item()
+                    .request_items(&table, request);
                 let output = Box::pin(request.send()).await.map_err(ReadError::sdk)?;
                 for item in output.responses.unwrap_or_default().into_values().flatten() {
                     found.push(from_item(item)?);
@@ -100,7 +107,9 @@ impl Store {
                 }
             }
             if !wanted.is_empty() {
-                return Err(ReadError::Unavailable("a batch was not answered whole".to_owned()));
+                return Err(ReadError::Unavailable(
+                    "a batch was not answered whole".to_owned(),
+                ));
             }
         }
         Ok(found)
@@ -187,7 +196,9 @@ impl Store {
         let mut after = None;
         while found.len() < most {
             let limit = u32::try_from((most - found.len()).min(500)).unwrap_or(500);
-            let page = self.page(list, &PageRequest { limit, after }, Order::Ascending).await?;
+            let page = self
+                .page(list, &PageRequest { limit, after }, Order::Ascending)
+                .await?;
             found.extend(page.items);
             after = page.next;
             if after.is_none() {

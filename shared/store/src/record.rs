@@ -45,8 +45,8 @@ impl ShapeError {
 }
 
 pub(crate) fn to_item<R: Record>(record: &R) -> Result<Item, ShapeError> {
-    let mut item: Item = serde_dynamo::to_item(record)
-        .map_err(|source| ShapeError::new(R::NOUN, source))?;
+    let mut item: Item =
+        serde_dynamo::to_item(record).map_err(|source| ShapeError::new(R::NOUN, source))?;
     let key = record.key();
     item.insert("pk".to_owned(), AttributeValue::S(key.pk));
     item.insert("sk".to_owned(), AttributeValue::S(key.sk));

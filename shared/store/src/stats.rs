@@ -19,7 +19,10 @@ impl Store {
     /// The read models of an org.
     #[must_use]
     pub fn statistics(&self, tenant: Tenant) -> Statistics<'_> {
-        Statistics { store: self, tenant }
+        Statistics {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -75,7 +78,12 @@ impl Statistics<'_> {
         let as_of = AttributeValue::S(event.occurred_at.to_string());
         let commit = Commit::new(self.tenant)
             .claim(keys::stats_seen(org, event.id), "counted event")
-            .add(keys::agent_stats(org, agent), counter, 1, vec![("as_of", as_of)]);
+            .add(
+                keys::agent_stats(org, agent),
+                counter,
+                1,
+                vec![("as_of", as_of)],
+            );
         match self.store.commit(commit).await {
             Ok(()) | Err(CommitError::Exists { .. }) => Ok(()),
             Err(error) => Err(error.into()),

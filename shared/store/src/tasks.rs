@@ -51,7 +51,10 @@ impl Store {
     /// The tasks of an org.
     #[must_use]
     pub fn tasks(&self, tenant: Tenant) -> Tasks<'_> {
-        Tasks { store: self, tenant }
+        Tasks {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -93,7 +96,9 @@ impl Tasks<'_> {
         run: Option<&NewRun>,
     ) -> Result<(), Error> {
         let data = json!({ "title": task.title, "status": task.status });
-        let event = self.store.event(self.tenant, cause, EventKind::TaskCreated, task.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::TaskCreated, task.id, data);
         let mut commit = Commit::new(self.tenant).create(task).event(event);
         if let Some(run) = run {
             commit = run.add_to(commit, self.store, cause);
@@ -114,10 +119,16 @@ impl Tasks<'_> {
         after: Task,
         run: Option<&NewRun>,
     ) -> Result<Task, Error> {
-        let task = Task { version: before.version + 1, updated_at: self.store.now(), ..after };
+        let task = Task {
+            version: before.version + 1,
+            updated_at: self.store.now(),
+            ..after
+        };
         let data = changes(before, &task);
         let event = self.store.event(self.tenant, cause, kind, task.id, data);
-        let mut commit = Commit::new(self.tenant).replace(&task, before.version).event(event);
+        let mut commit = Commit::new(self.tenant)
+            .replace(&task, before.version)
+            .event(event);
         if let Some(run) = run {
             commit = run.add_to(commit, self.store, cause);
         }
@@ -131,8 +142,12 @@ impl Tasks<'_> {
     /// [`Error::Commit`], as `Changed` if the task is no longer at `current`'s version.
     pub async fn delete(&self, cause: &Cause, current: &Task) -> Result<(), Error> {
         let data = json!({ "title": current.title, "status": current.status });
-        let event = self.store.event(self.tenant, cause, EventKind::TaskDeleted, current.id, data);
-        let commit = Commit::new(self.tenant).delete(current, current.version).event(event);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::TaskDeleted, current.id, data);
+        let commit = Commit::new(self.tenant)
+            .delete(current, current.version)
+            .event(event);
         Ok(self.store.commit(commit).await?)
     }
 }

@@ -36,7 +36,10 @@ impl Store {
     /// The tools of an org.
     #[must_use]
     pub fn tools(&self, tenant: Tenant) -> Tools<'_> {
-        Tools { store: self, tenant }
+        Tools {
+            store: self,
+            tenant,
+        }
     }
 }
 
@@ -57,7 +60,10 @@ impl Tools<'_> {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
-        let keys: Vec<Key> = ids.iter().map(|id| keys::tool(self.tenant.org(), *id)).collect();
+        let keys: Vec<Key> = ids
+            .iter()
+            .map(|id| keys::tool(self.tenant.org(), *id))
+            .collect();
         self.store.get_batch(&keys).await
     }
 
@@ -66,7 +72,9 @@ impl Tools<'_> {
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn page(&self, page: &PageRequest) -> Result<Page<Tool>, ReadError> {
-        self.store.page(&keys::tools(self.tenant.org()), page, Order::Descending).await
+        self.store
+            .page(&keys::tools(self.tenant.org()), page, Order::Descending)
+            .await
     }
 
     /// Registers a tool.
@@ -85,7 +93,9 @@ impl Tools<'_> {
             updated_at: now,
         };
         let data = json!({ "name": tool.spec.name });
-        let event = self.store.event(self.tenant, cause, EventKind::ToolCreated, tool.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::ToolCreated, tool.id, data);
         let commit = Commit::new(self.tenant)
             .claim(keys::tool_name(org, &tool.spec.name), NAME_NOUN)
             .create(&tool)
@@ -113,9 +123,12 @@ impl Tools<'_> {
             ..current.clone()
         };
         let data = changes(current, &tool);
-        let event = self.store.event(self.tenant, cause, EventKind::ToolUpdated, tool.id, data);
-        let mut commit =
-            Commit::new(self.tenant).replace(&tool, current.version).event(event);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::ToolUpdated, tool.id, data);
+        let mut commit = Commit::new(self.tenant)
+            .replace(&tool, current.version)
+            .event(event);
         if tool.spec.name != current.spec.name {
             commit = commit
                 .claim(keys::tool_name(org, &tool.spec.name), NAME_NOUN)
@@ -131,7 +144,9 @@ impl Tools<'_> {
     /// [`Error::Commit`], as `Changed` if the tool is no longer at `current`'s version.
     pub async fn delete(&self, cause: &Cause, current: &Tool) -> Result<(), Error> {
         let data = json!({ "name": current.spec.name });
-        let event = self.store.event(self.tenant, cause, EventKind::ToolDeleted, current.id, data);
+        let event = self
+            .store
+            .event(self.tenant, cause, EventKind::ToolDeleted, current.id, data);
         let commit = Commit::new(self.tenant)
             .delete(current, current.version)
             .release(keys::tool_name(self.tenant.org(), &current.spec.name))

@@ -69,7 +69,10 @@ impl Attempt {
         T::deserialize(&self.job.payload).map_err(|error| Outcome::Reject {
             error: JobError::new(
                 "payload_unreadable",
-                format!("the payload of {} cannot be decoded: {error}", self.job.kind),
+                format!(
+                    "the payload of {} cannot be decoded: {error}",
+                    self.job.kind
+                ),
             ),
         })
     }

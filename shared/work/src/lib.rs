@@ -36,8 +36,8 @@ mod sweeper;
 
 pub use attempt::{Attempt, Budget, CancelSignal, Handler, ProgressReporter};
 pub use control::{Control, ControlError};
-pub use job::{DeadReason, Doorbell, Fence, Job, JobError, JobState, Lane, Progress};
 pub use job::{DUE_SHARDS, due_shard};
+pub use job::{DeadReason, Doorbell, Fence, Job, JobError, JobState, Lane, Progress};
 pub use new_job::NewJob;
 pub use observer::{Observer, Silent, WorkEvent};
 pub use outcome::Outcome;

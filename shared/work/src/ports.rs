@@ -28,12 +28,8 @@ pub trait JobStore: Send + Sync {
     /// Up to `limit` jobs of one shard of the due index, `0..DUE_SHARDS`, whose `ring_at` is not
     /// after `until`, earliest first. May lag behind the rows: whoever uses it decides by
     /// `replace`. A row that cannot be read is skipped and logged, or it would hide those behind it.
-    async fn due(
-        &self,
-        shard: u32,
-        until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Job>, StoreError>;
+    async fn due(&self, shard: u32, until: Timestamp, limit: usize)
+    -> Result<Vec<Job>, StoreError>;
 }
 
 /// Why the store did not answer.

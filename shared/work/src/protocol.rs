@@ -108,12 +108,7 @@ pub fn first_look(due_at: Timestamp, now: Timestamp) -> Timestamp {
 /// over from its holder, which counts as a failed attempt.
 ///
 /// `token` identifies the claim: see [`Job::lease_token`].
-pub fn claim(
-    job: &Job,
-    now: Timestamp,
-    lease: Duration,
-    token: u64,
-) -> Result<Job, ClaimRefused> {
+pub fn claim(job: &Job, now: Timestamp, lease: Duration, token: u64) -> Result<Job, ClaimRefused> {
     let mut next = match job.state {
         state if state.is_terminal() => return Err(ClaimRefused::Ended(state)),
         JobState::Leased => match lease_over(job, now) {

@@ -235,7 +235,10 @@ impl Sweeper {
     }
 
     async fn write(&self, next: &Job, expected_version: u64, report: &mut SweepReport) -> bool {
-        match self.in_time(self.store.replace(next, expected_version)).await {
+        match self
+            .in_time(self.store.replace(next, expected_version))
+            .await
+        {
             Ok(true) => return true,
             Ok(false) => report.raced += 1,
             Err(error) => {

@@ -47,13 +47,21 @@ impl Client {
             .tls_backend_preconfigured(no_tls()?)
             .build()
             .context("an HTTP client could not be made")?;
-        Ok(Self { http, base: base.into(), token: token.into(), org: None })
+        Ok(Self {
+            http,
+            base: base.into(),
+            token: token.into(),
+            org: None,
+        })
     }
 
     /// The same client, for the org with this id.
     #[must_use]
     pub fn for_org(&self, org: &str) -> Self {
-        Self { org: Some(org.to_owned()), ..self.clone() }
+        Self {
+            org: Some(org.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The org of the client.
@@ -61,7 +69,9 @@ impl Client {
     /// # Errors
     /// A client that is for no org.
     pub fn org(&self) -> anyhow::Result<&str> {
-        self.org.as_deref().ok_or_else(|| anyhow!("the client is for no organization"))
+        self.org
+            .as_deref()
+            .ok_or_else(|| anyhow!("the client is for no organization"))
     }
 
     /// Reads a resource.
@@ -83,8 +93,10 @@ impl Client {
     /// A request with this client's credentials.
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request =
-            self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token);
         match &self.org {
             Some(org) => request.header("overglass-org", org),
             None => request,
@@ -138,9 +150,14 @@ impl Client {
         let stored = put.send().await?;
         if !stored.status().is_success() {
             let status = stored.status();
-            bail!("the upload of {name} was refused: {status} {}", stored.text().await?);
+            bail!(
+                "the upload of {name} was refused: {status} {}",
+                stored.text().await?
+            );
         }
-        let _: Value = self.post(&format!("/v1/files/{file}/confirm"), &json!({})).await?;
+        let _: Value = self
+            .post(&format!("/v1/files/{file}/confirm"), &json!({}))
+            .await?;
         Ok(file)
     }
 
@@ -150,7 +167,9 @@ impl Client {
     /// Why it cannot, in the words of the worker that read it.
     pub async fn wait_for_document(&self, base: &str, file: &str) -> anyhow::Result<Value> {
         loop {
-            let documents = self.list(&format!("/v1/knowledge-bases/{base}/documents")).await?;
+            let documents = self
+                .list(&format!("/v1/knowledge-bases/{base}/documents"))
+                .await?;
             let document = documents
                 .into_iter()
                 .find(|document| document["file"] == file)
@@ -158,7 +177,9 @@ impl Client {
             match document["status"].as_str() {
                 Some("ready") => return Ok(document),
                 Some("failed") => {
-                    let reason = document["failure"]["message"].as_str().unwrap_or("no reason");
+                    let reason = document["failure"]["message"]
+                        .as_str()
+                        .unwrap_or("no reason");
                     bail!("{} could not be read: {reason}", text(&document["name"])?);
                 }
                 _ => tokio::time::sleep(POLL).await,
@@ -220,7 +241,11 @@ struct Events {
 
 impl Events {
     fn new(response: Response) -> Self {
-        Self { bytes: response.bytes_stream().boxed(), buffer: Vec::new(), ready: VecDeque::new() }
+        Self {
+            bytes: response.bytes_stream().boxed(),
+            buffer: Vec::new(),
+            ready: VecDeque::new(),
+        }
     }
 
     /// The next event; `None` where the connection ends.
@@ -239,7 +264,10 @@ impl Events {
 
 fn parse(frame: &str) -> Option<StreamEvent> {
     let field = |name: &str| {
-        frame.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        frame
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
     };
     Some(StreamEvent {
         id: field("id")?.parse().ok()?,
@@ -252,7 +280,10 @@ async fn answer<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
     if !response.status().is_success() {
         return Err(problem(response).await);
     }
-    response.json().await.context("the API answered with an unexpected shape")
+    response
+        .json()
+        .await
+        .context("the API answered with an unexpected shape")
 }
 
 async fn problem(response: Response) -> anyhow::Error {
@@ -271,7 +302,10 @@ async fn problem(response: Response) -> anyhow::Error {
 /// # Errors
 /// A value that is none.
 pub fn text(value: &Value) -> anyhow::Result<String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| anyhow!("expected a text, found {value}"))
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| anyhow!("expected a text, found {value}"))
 }
 
 /// The SHA-256 of a content in base64, as uploads declare it.

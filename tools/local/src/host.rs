@@ -40,8 +40,8 @@ pub struct HostOptions {
     pub model: Arc<dyn ChatModel>,
     /// What tools may reach.
     pub outbound: Policy,
-    /// How files are read: in a process of its own, or on a thread.
-    pub isolation: documents::Isolation,
+    /// How files are read: each in a process of its own, or on a thread.
+    pub files: file_processor::Reader,
 }
 
 /// A running host.
@@ -88,7 +88,8 @@ impl Host {
         let tasks = TaskTracker::new();
 
         let router = api::service(routes(), app.clone()).merge(issuer.routes());
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let serving =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the API stopped");
@@ -96,10 +97,17 @@ impl Host {
         });
         let outbound = outbound::Client::new(options.outbound)?;
         let agents = agent_runner::AgentRunner::new(store.clone(), options.model, outbound);
-        let files = file_processor::handlers(&store, options.isolation);
+        let files = file_processor::handlers_with(&store, options.files);
         workers::start(&services, &store, agents, files, &stop, &tasks).await?;
         tasks.close();
-        Ok(Self { address, app, issuer, services, stop, tasks })
+        Ok(Self {
+            address,
+            app,
+            issuer,
+            services,
+            stop,
+            tasks,
+        })
     }
 
     /// Where the API answers, such as `http://127.0.0.1:8700`.
@@ -124,7 +132,10 @@ impl Host {
     /// worker had not finished goes on at the next start.
     pub async fn shutdown(self) {
         self.stop.cancel();
-        if tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::info!("work under way goes on at the next start");
         }
         self.services.shutdown().await;
@@ -196,5 +207,9 @@ async fn open_store(services: &Services) -> anyhow::Result<Store> {
         access_key_id: endpoints.access_key_id.clone(),
         secret_access_key: endpoints.secret_access_key.clone(),
     };
-    Ok(Store::new(Clients::local(&local), config, Arc::new(SystemClock)))
+    Ok(Store::new(
+        Clients::local(&local),
+        config,
+        Arc::new(SystemClock),
+    ))
 }

@@ -55,7 +55,10 @@ impl LocalIssuer {
             "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID,
             "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
         }] });
-        Ok(Self { key: EncodingKey::from_ec_der(secrets.token_key()), key_set })
+        Ok(Self {
+            key: EncodingKey::from_ec_der(secrets.token_key()),
+            key_set,
+        })
     }
 
     /// The verifier that accepts this issuer's tokens and no others.
@@ -83,7 +86,10 @@ impl LocalIssuer {
             "iat": now,
             "exp": now + TOKEN_LIFETIME_SECONDS,
         });
-        let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
+        let header = Header {
+            kid: Some(KEY_ID.to_owned()),
+            ..Header::new(Algorithm::ES256)
+        };
         jsonwebtoken::encode(&header, &claims, &self.key).context("a token could not be signed")
     }
 
@@ -97,8 +103,10 @@ impl LocalIssuer {
 }
 
 async fn people() -> Json<Value> {
-    let people: Vec<Value> =
-        PRESETS.iter().map(|(subject, name)| json!({ "subject": subject, "name": name })).collect();
+    let people: Vec<Value> = PRESETS
+        .iter()
+        .map(|(subject, name)| json!({ "subject": subject, "name": name }))
+        .collect();
     Json(json!({ "people": people }))
 }
 

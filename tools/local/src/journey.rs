@@ -19,7 +19,10 @@ pub const SAMPLES: &[(&str, &[u8])] = &[
         "bearing-supply-agreement.docx",
         include_bytes!("../../../samples/bearing-supply-agreement.docx"),
     ),
-    ("on-call-faq.md", include_bytes!("../../../samples/on-call-faq.md")),
+    (
+        "on-call-faq.md",
+        include_bytes!("../../../samples/on-call-faq.md"),
+    ),
 ];
 
 /// What the demonstration asks.
@@ -29,8 +32,13 @@ pub const QUESTION: &str = "What is the torque for the blade root bolts, and wha
 const ORG: &str = "Northwind Turbines";
 const INSTRUCTIONS: &str = "You answer questions of service technicians. Search the knowledge \
                             bases first, answer from what you find, and cite it.";
-const TOOLS: &[&str] =
-    &["search_knowledge", "read_document", "remember", "create_task", "ask_human"];
+const TOOLS: &[&str] = &[
+    "search_knowledge",
+    "read_document",
+    "remember",
+    "create_task",
+    "ask_human",
+];
 
 /// What is asked of which documents.
 pub struct Job {
@@ -44,8 +52,10 @@ impl Job {
     /// The demonstration, with the documents that the product carries.
     #[must_use]
     pub fn demonstration() -> Self {
-        let documents =
-            SAMPLES.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
+        let documents = SAMPLES
+            .iter()
+            .map(|(name, content)| ((*name).to_owned(), content.to_vec()))
+            .collect();
         Self {
             knowledge_base: "Handbooks".to_owned(),
             agent: "Handbook guide".to_owned(),
@@ -59,14 +69,18 @@ impl Job {
     /// # Errors
     /// A file that cannot be read.
     pub fn about(file: &Path, question: String) -> anyhow::Result<Self> {
-        let content = std::fs::read(file)
-            .with_context(|| format!("{} cannot be read", file.display()))?;
+        let content =
+            std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let name = file
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .with_context(|| format!("{} is no file", file.display()))?;
         // A file that was changed since is another document, and is asked alone.
-        let mark: String = sha256(&content).chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        let mark: String = sha256(&content)
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(8)
+            .collect();
         let short: String = name.chars().take(100).collect();
         Ok(Self {
             knowledge_base: format!("{short} ({mark})"),
@@ -117,7 +131,9 @@ impl Job {
             )
             .await?;
         let execution = text(&task["execution"])?;
-        client.follow(&execution, |event| terminal.event(event)).await?;
+        client
+            .follow(&execution, |event| terminal.event(event))
+            .await?;
         outcome(&client, &execution).await
     }
 
@@ -127,10 +143,14 @@ impl Job {
         base: &str,
         terminal: Terminal,
     ) -> anyhow::Result<()> {
-        let held = client.list(&format!("/v1/knowledge-bases/{base}/documents")).await?;
+        let held = client
+            .list(&format!("/v1/knowledge-bases/{base}/documents"))
+            .await?;
         let mut brought = Vec::new();
         for (name, content) in &self.documents {
-            let known = held.iter().find(|document| document["name"] == name.as_str());
+            let known = held
+                .iter()
+                .find(|document| document["name"] == name.as_str());
             let file = match known {
                 Some(document) => text(&document["file"])?,
                 None => {
@@ -185,8 +205,9 @@ async fn find_or_create(
 
 /// Follows what an earlier process left unfinished: its workers take it up by themselves.
 async fn finish_earlier(client: &Client, agent: &str, terminal: Terminal) -> anyhow::Result<()> {
-    let executions: Value =
-        client.get(&format!("/v1/executions?agent_id={agent}&limit=10")).await?;
+    let executions: Value = client
+        .get(&format!("/v1/executions?agent_id={agent}&limit=10"))
+        .await?;
     for execution in executions["items"].as_array().into_iter().flatten() {
         if matches!(execution["state"].as_str(), Some("queued" | "running")) {
             let id = text(&execution["id"])?;
@@ -203,7 +224,9 @@ async fn outcome(client: &Client, execution: &str) -> anyhow::Result<Value> {
         bail!(
             "the execution ended as {}: {}",
             ended["state"].as_str().unwrap_or("unknown"),
-            ended["failure"]["message"].as_str().unwrap_or("no reason was given")
+            ended["failure"]["message"]
+                .as_str()
+                .unwrap_or("no reason was given")
         );
     }
     Ok(json!({

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use documents::Isolation;
+use file_processor::Reader;
 use kernel::env::process_environment;
 use llm::ModelConfig;
 use local::client::Client;
@@ -54,7 +54,10 @@ fn main() -> ExitCode {
     // The same program, started as the process that reads one file and nothing else.
     documents::serve_if_child();
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
@@ -73,10 +76,18 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (job, json, once) = match arguments.command {
         None => (Job::demonstration(), false, false),
-        Some(Command::Ask { file, question, once }) => (Job::about(&file, question)?, false, once),
+        Some(Command::Ask {
+            file,
+            question,
+            once,
+        }) => (Job::about(&file, question)?, false, once),
         Some(Command::Demo { json }) => (Job::demonstration(), json, true),
     };
-    let terminal = if json { Terminal::quiet() } else { Terminal::talkative() };
+    let terminal = if json {
+        Terminal::quiet()
+    } else {
+        Terminal::talkative()
+    };
     let default_port = if once { 0 } else { DEFAULT_PORT };
     let port = arguments.port.unwrap_or(default_port);
     let host = start(port, &arguments.data, terminal).await?;
@@ -92,18 +103,21 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(port: u16, data: &Path, terminal: Terminal) -> anyhow::Result<Host> {
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("{} cannot be made", data.display()))?;
+    std::fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
     log_to(&data.join("log.jsonl"))?;
     let config = ModelConfig::from_env(&process_environment)?;
     let model = llm::build(&config)?;
-    terminal.line(format!("Overglass  model {}  data {}", model.id(), data.display()));
+    terminal.line(format!(
+        "Overglass  model {}  data {}",
+        model.id(),
+        data.display()
+    ));
     let options = HostOptions {
         port,
         data: Some(data.to_owned()),
         model,
         outbound: Policy::public(),
-        isolation: Isolation::this_program()?,
+        files: Reader::of_this_program()?,
     };
     Host::start(options).await
 }

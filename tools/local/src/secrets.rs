@@ -39,7 +39,10 @@ impl Secrets {
         })?;
         let signing_secret = String::from_utf8(signing_secret)
             .context("the signing secret of the data folder is damaged")?;
-        Ok(Self { signing_secret, token_key })
+        Ok(Self {
+            signing_secret,
+            token_key,
+        })
     }
 
     /// The key that signs cursors and invitations.

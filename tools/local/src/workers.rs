@@ -50,17 +50,23 @@ pub(crate) async fn start(
         };
         let url = store.config().queue(lane);
         let source = QueueSource::new(&services.clients().sqs, url, DOORBELLS_AT_ONCE).await?;
-        let poller = poll(source, Arc::clone(runner), store.clone(), tasks.clone(), stop.clone());
+        let poller = poll(
+            source,
+            Arc::clone(runner),
+            store.clone(),
+            tasks.clone(),
+            stop.clone(),
+        );
         tasks.spawn(poller);
     }
-    tasks.spawn(until(stop, follow_log(services, store).await?));
-    tasks.spawn(until(stop, sweep(store.clone())));
+    tasks.spawn(until(stop.clone(), follow_log(services, store).await?));
+    tasks.spawn(until(stop.clone(), sweep(store.clone())));
     ring_what_waits(store).await;
     Ok(())
 }
 
-async fn until(stop: &CancellationToken, work: impl Future<Output = ()>) {
-    stop.clone().run_until_cancelled_owned(work).await;
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    stop.run_until_cancelled_owned(work).await;
 }
 
 /// Takes doorbells off a queue and runs each batch beside the others.
@@ -75,7 +81,9 @@ async fn poll(
     let places = Arc::new(tokio::sync::Semaphore::new(CONCURRENCY));
     let taking = async {
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
             let event = match source.poll().await {
                 Ok(Some(event)) => event,
                 Ok(None) => continue,
@@ -85,8 +93,12 @@ async fn poll(
                     continue;
                 }
             };
-            let (source, runner, store, stop) =
-                (Arc::clone(&source), Arc::clone(&runner), store.clone(), stop.clone());
+            let (source, runner, store, stop) = (
+                Arc::clone(&source),
+                Arc::clone(&runner),
+                store.clone(),
+                stop.clone(),
+            );
             tasks.spawn(async move {
                 let _place = place;
                 let run = async {
@@ -107,7 +119,9 @@ async fn follow_log(
     services: &Services,
     store: &Store,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
-    let mut stream = services.log_stream(&store.config().log, "event-router").await?;
+    let mut stream = services
+        .log_stream(&store.config().log, "event-router")
+        .await?;
     let router = EventRouter::new(store.clone());
     Ok(async move {
         loop {
@@ -154,7 +168,10 @@ async fn ring_what_waits(store: &Store) {
             }
         };
         let now = store.now();
-        for job in jobs.iter().filter(|job| job.state == JobState::Ready && job.due_at <= now) {
+        for job in jobs
+            .iter()
+            .filter(|job| job.state == JobState::Ready && job.due_at <= now)
+        {
             if let Err(error) = store.bell().ring(&job.doorbell(), Duration::ZERO).await {
                 tracing::warn!(%error, "a waiting job was left to the sweeper");
             }

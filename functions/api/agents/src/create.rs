@@ -63,7 +63,11 @@ pub(crate) async fn create(
         limits: body.limits.map_or_else(Limits::default, Limits::from),
     };
     spec::check(app.store(), caller.tenant(), &spec).await?;
-    let agent = app.store().agents(caller.tenant()).create(&caller.cause(), spec).await?;
+    let agent = app
+        .store()
+        .agents(caller.tenant())
+        .create(&caller.cause(), spec)
+        .await?;
     let location = format!("/v1/agents/{}", agent.id);
     Ok(created(&location, Versioned::new(agent.version, agent)))
 }

@@ -18,6 +18,9 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     if_match.check(agent.version, "agent")?;
     let cause = agent.caller.cause();
-    app.store().agents(agent.caller.tenant()).delete(&cause, &agent.item).await?;
+    app.store()
+        .agents(agent.caller.tenant())
+        .delete(&cause, &agent.item)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

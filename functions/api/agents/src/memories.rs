@@ -21,7 +21,11 @@ pub(crate) async fn list_memories(
 ) -> Result<Json<Listing<Memory>>, Problem> {
     let list = format!("agents/{}/memories", agent.id);
     let page = Paging::from(query).request(&app, &agent.caller, &list)?;
-    let memories = app.store().memories(agent.caller.tenant()).page(agent.id, &page).await?;
+    let memories = app
+        .store()
+        .memories(agent.caller.tenant())
+        .page(agent.id, &page)
+        .await?;
     Ok(Json(Listing::new(&app, &agent.caller, &list, memories)))
 }
 
@@ -38,6 +42,9 @@ pub(crate) async fn delete_memory(
     memory: Owned<Memory, Write>,
 ) -> Result<StatusCode, Problem> {
     let cause = memory.caller.cause();
-    app.store().memories(memory.caller.tenant()).delete(&cause, &memory.item).await?;
+    app.store()
+        .memories(memory.caller.tenant())
+        .delete(&cause, &memory.item)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

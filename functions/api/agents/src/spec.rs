@@ -38,7 +38,10 @@ fn default_seconds() -> u32 {
 
 impl From<LimitsBody> for Limits {
     fn from(body: LimitsBody) -> Self {
-        Self { max_steps: body.max_steps, max_seconds: body.max_seconds }
+        Self {
+            max_steps: body.max_steps,
+            max_seconds: body.max_seconds,
+        }
     }
 }
 
@@ -62,9 +65,15 @@ pub(crate) async fn check(store: &Store, tenant: Tenant, spec: &AgentSpec) -> Re
             }
             _ => continue,
         };
-        errors.push(FieldProblem { field: format!("/tools/{index}"), message: message.to_owned() });
+        errors.push(FieldProblem {
+            field: format!("/tools/{index}"),
+            message: message.to_owned(),
+        });
     }
-    let known_bases = store.knowledge(tenant).bases_by_id(&spec.knowledge_bases).await?;
+    let known_bases = store
+        .knowledge(tenant)
+        .bases_by_id(&spec.knowledge_bases)
+        .await?;
     for (index, base) in spec.knowledge_bases.iter().enumerate() {
         let message = if spec.knowledge_bases[..index].contains(base) {
             "is named twice"
@@ -74,9 +83,16 @@ pub(crate) async fn check(store: &Store, tenant: Tenant, spec: &AgentSpec) -> Re
             continue;
         };
         let field = format!("/knowledge_bases/{index}");
-        errors.push(FieldProblem { field, message: message.to_owned() });
+        errors.push(FieldProblem {
+            field,
+            message: message.to_owned(),
+        });
     }
-    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }
 
 pub(crate) fn few_tools(tools: &[ToolRef], (): &()) -> garde::Result {
@@ -89,7 +105,9 @@ pub(crate) fn few_bases(bases: &[KnowledgeBaseId], (): &()) -> garde::Result {
 
 fn at_most(count: usize, most: usize) -> garde::Result {
     if count > most {
-        return Err(garde::Error::new(format!("must have at most {most} entries")));
+        return Err(garde::Error::new(format!(
+            "must have at most {most} entries"
+        )));
     }
     Ok(())
 }
@@ -99,7 +117,9 @@ pub(crate) fn model(model: &str, (): &()) -> garde::Result {
     let named = model.len() <= 200
         && model.split_once("::").is_some_and(|(provider, name)| {
             !provider.is_empty()
-                && provider.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+                && provider
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
                 && !name.is_empty()
                 && name.chars().all(|letter| letter.is_ascii_graphic())
         });

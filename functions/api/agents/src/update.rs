@@ -33,7 +33,10 @@ pub(crate) struct AgentChanges {
 
 #[expect(clippy::ref_option, reason = "the signature that garde calls")]
 fn known_model(model: &Option<Option<String>>, context: &()) -> garde::Result {
-    model.as_ref().and_then(Option::as_deref).map_or(Ok(()), |model| spec::model(model, context))
+    model
+        .as_ref()
+        .and_then(Option::as_deref)
+        .map_or(Ok(()), |model| spec::model(model, context))
 }
 
 #[expect(clippy::ptr_arg, reason = "the signature that garde calls")]
@@ -77,6 +80,10 @@ pub(crate) async fn update(
     let tenant = agent.caller.tenant();
     spec::check(app.store(), tenant, &spec).await?;
     let cause = agent.caller.cause();
-    let updated = app.store().agents(tenant).update(&cause, &agent.item, spec).await?;
+    let updated = app
+        .store()
+        .agents(tenant)
+        .update(&cause, &agent.item, spec)
+        .await?;
     Ok(Versioned::new(updated.version, updated))
 }

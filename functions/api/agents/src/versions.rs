@@ -19,8 +19,11 @@ pub(crate) async fn list_versions(
 ) -> Result<Json<Listing<AgentVersion>>, Problem> {
     let list = format!("agents/{}/versions", agent.id);
     let page = Paging::from(query).request(&app, &agent.caller, &list)?;
-    let versions =
-        app.store().agents(agent.caller.tenant()).versions(agent.id, &page).await?;
+    let versions = app
+        .store()
+        .agents(agent.caller.tenant())
+        .versions(agent.id, &page)
+        .await?;
     Ok(Json(Listing::new(&app, &agent.caller, &list, versions)))
 }
 
@@ -41,5 +44,9 @@ pub(crate) async fn get_version(
     let (_, version) = path.0;
     let number = version.parse().map_err(|_| not_found())?;
     let agents = app.store().agents(agent.caller.tenant());
-    agents.version(agent.id, number).await?.map(Json).ok_or_else(not_found)
+    agents
+        .version(agent.id, number)
+        .await?
+        .map(Json)
+        .ok_or_else(not_found)
 }

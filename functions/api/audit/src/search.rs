@@ -30,7 +30,7 @@ pub(crate) struct AuditSearch {
     #[garde(inner(length(chars, min = 1, max = MAX_SUBJECT)))]
     subject: Option<String>,
     /// Who did it: the id of a user, an API key or an agent, or `system`.
-    #[garde(inner(custom(actor)))]
+    #[garde(inner(custom(known_actor)))]
     #[schema(example = "system")]
     actor: Option<String>,
     /// Events that happened at this moment or later.
@@ -50,7 +50,7 @@ pub(crate) struct AuditSearch {
     cursor: Option<String>,
 }
 
-fn actor(text: &str, (): &()) -> garde::Result {
+fn known_actor(text: &str, (): &()) -> garde::Result {
     let known = text == "system"
         || text.parse::<UserId>().is_ok()
         || text.parse::<ApiKeyId>().is_ok()
@@ -58,14 +58,22 @@ fn actor(text: &str, (): &()) -> garde::Result {
     if known {
         return Ok(());
     }
-    Err(garde::Error::new("must be the id of a user, an API key or an agent, or `system`"))
+    Err(garde::Error::new(
+        "must be the id of a user, an API key or an agent, or `system`",
+    ))
 }
 
 impl AuditSearch {
     fn matches(&self, entry: &AuditEntry) -> bool {
         self.kind.is_none_or(|kind| entry.kind == kind)
-            && self.subject.as_ref().is_none_or(|subject| entry.subject == *subject)
-            && self.actor.as_ref().is_none_or(|actor| name_of(&entry.actor) == *actor)
+            && self
+                .subject
+                .as_ref()
+                .is_none_or(|subject| entry.subject == *subject)
+            && self
+                .actor
+                .as_ref()
+                .is_none_or(|actor| name_of(&entry.actor) == *actor)
             && self.from.is_none_or(|from| entry.occurred_at >= from)
             && self.to.is_none_or(|to| entry.occurred_at < to)
     }
@@ -129,15 +137,26 @@ pub(crate) async fn search(
     let chain = app.store().audit(caller.tenant());
     let mut found = Found::new(body.limit.unwrap_or(DEFAULT_LIMIT), start.after);
     for _ in 0..MAX_READS {
-        let request = PageRequest { limit: READ_ENTRIES, after: found.next.take() };
+        let request = PageRequest {
+            limit: READ_ENTRIES,
+            after: found.next.take(),
+        };
         found.take(chain.page(&request).await?, &body);
         if found.next.is_none() || found.is_full() {
             break;
         }
     }
-    let Found { items, next, searched_to, .. } = found;
+    let Found {
+        items,
+        next,
+        searched_to,
+        ..
+    } = found;
     let listing = Listing::new(&app, &caller, &list, Page { items, next });
-    Ok(Json(SearchPage { listing, searched_to }))
+    Ok(Json(SearchPage {
+        listing,
+        searched_to,
+    }))
 }
 
 /// What a search has found so far, and where it goes on.
@@ -150,7 +169,12 @@ struct Found {
 
 impl Found {
     fn new(limit: u32, next: Option<Cursor>) -> Self {
-        Self { limit: limit as usize, items: Vec::new(), next, searched_to: None }
+        Self {
+            limit: limit as usize,
+            items: Vec::new(),
+            next,
+            searched_to: None,
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -164,7 +188,10 @@ impl Found {
         let mut entries = page.items.into_iter();
         for entry in entries.by_ref() {
             let sequence = entry.sequence;
-            self.searched_to = Some(SearchedTo { sequence, occurred_at: entry.occurred_at });
+            self.searched_to = Some(SearchedTo {
+                sequence,
+                occurred_at: entry.occurred_at,
+            });
             if search.matches(&entry) {
                 self.items.push(entry);
             }
@@ -188,7 +215,10 @@ mod tests {
     use super::*;
 
     fn entry(sequence: u64, kind: EventKind, actor: Actor) -> AuditEntry {
-        let head = ChainHead { sequence: sequence - 1, ..ChainHead::default() };
+        let head = ChainHead {
+            sequence: sequence - 1,
+            ..ChainHead::default()
+        };
         let event = Event {
             id: EventId::from_u128(u128::from(sequence)),
             org: OrgId::from_u128(1),
@@ -204,7 +234,9 @@ mod tests {
 
     /// Entries 20 down to 1; every fifth is of another kind and by a user.
     fn chain() -> Vec<AuditEntry> {
-        let user = Actor::User { id: UserId::from_u128(7) };
+        let user = Actor::User {
+            id: UserId::from_u128(7),
+        };
         (1..=20)
             .rev()
             .map(|n| match n % 5 {
@@ -219,16 +251,31 @@ mod tests {
     }
 
     fn sequences(search: &AuditSearch) -> Vec<u64> {
-        chain().iter().filter(|entry| search.matches(entry)).map(|entry| entry.sequence).collect()
+        chain()
+            .iter()
+            .filter(|entry| search.matches(entry))
+            .map(|entry| entry.sequence)
+            .collect()
     }
 
     #[test]
     fn filters_are_combined() {
         let user = UserId::from_u128(7).to_string();
         assert_eq!(sequences(&search(json!({}))).len(), 20);
-        assert_eq!(sequences(&search(json!({ "type": "agent.created" }))), [20, 15, 10, 5]);
-        assert_eq!(sequences(&search(json!({ "actor": user }))), [20, 15, 10, 5]);
-        assert_eq!(sequences(&search(json!({ "actor": "system", "subject": "subject-3" }))), [3]);
+        assert_eq!(
+            sequences(&search(json!({ "type": "agent.created" }))),
+            [20, 15, 10, 5]
+        );
+        assert_eq!(
+            sequences(&search(json!({ "actor": user }))),
+            [20, 15, 10, 5]
+        );
+        assert_eq!(
+            sequences(&search(
+                json!({ "actor": "system", "subject": "subject-3" })
+            )),
+            [3]
+        );
         let range = json!({ "from": "1970-01-01T00:00:05Z", "to": "1970-01-01T00:00:10Z" });
         assert_eq!(sequences(&search(range)), [9, 8, 7, 6, 5]);
         let both = json!({ "type": "agent.created", "from": "1970-01-01T00:00:11Z" });
@@ -255,7 +302,10 @@ mod tests {
         let of = |fields| search(fields).list();
         assert_eq!(of(json!({ "limit": 5 })), of(json!({ "cursor": "x" })));
         assert_ne!(of(json!({ "actor": "system" })), of(json!({})));
-        assert_ne!(of(json!({ "subject": "system" })), of(json!({ "actor": "system" })));
+        assert_ne!(
+            of(json!({ "subject": "system" })),
+            of(json!({ "actor": "system" }))
+        );
     }
 
     /// Reads the chain in pages of `size`, one request after another, as `search` does.
@@ -268,7 +318,10 @@ mod tests {
             for _ in 0..reads {
                 let from = found.next.take().map_or(0, |cursor| {
                     let last: u64 = cursor.sort_key().parse().unwrap();
-                    chain.iter().position(|entry| entry.sequence < last).unwrap_or(chain.len())
+                    chain
+                        .iter()
+                        .position(|entry| entry.sequence < last)
+                        .unwrap_or(chain.len())
                 });
                 let items: Vec<_> = chain[from..].iter().take(size).cloned().collect();
                 let more = from + size < chain.len();
@@ -293,9 +346,15 @@ mod tests {
             let all: Vec<u64> = pages(agents.clone(), limit, size, reads).concat();
             assert_eq!(all, [20, 15, 10, 5], "{limit} {size} {reads}");
         }
-        assert_eq!(pages(agents.clone(), 1, 20, 1), [vec![20], vec![15], vec![10], vec![5], vec![]]);
+        assert_eq!(
+            pages(agents.clone(), 1, 20, 1),
+            [vec![20], vec![15], vec![10], vec![5], vec![]]
+        );
         // The bound is hit before anything is found: an empty page that goes on.
-        assert_eq!(pages(json!({ "subject": "subject-1" }), 5, 5, 2), [vec![], vec![1]]);
+        assert_eq!(
+            pages(json!({ "subject": "subject-1" }), 5, 5, 2),
+            [vec![], vec![1]]
+        );
         assert_eq!(pages(json!({}), 20, 20, 1).len(), 1);
     }
 }

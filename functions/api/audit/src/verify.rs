@@ -56,7 +56,11 @@ pub(crate) struct Break {
 
 impl From<ChainBreak> for Break {
     fn from(broken: ChainBreak) -> Self {
-        Self { sequence: broken.sequence(), code: broken.code(), message: broken.to_string() }
+        Self {
+            sequence: broken.sequence(),
+            code: broken.code(),
+            message: broken.to_string(),
+        }
     }
 }
 
@@ -89,7 +93,12 @@ pub(crate) async fn verify(
     for _ in 0..MAX_READS {
         let after = walk.reached().sequence;
         let after = (after > 0).then(|| AuditChain::position(after));
-        let page = chain.page_from_first(&PageRequest { limit: READ_ENTRIES, after }).await?;
+        let page = chain
+            .page_from_first(&PageRequest {
+                limit: READ_ENTRIES,
+                after,
+            })
+            .await?;
         walk.take(&page.items);
         if page.next.is_none() {
             // Entries that were sealed meanwhile are in the chain, and in its head of now.
@@ -99,7 +108,9 @@ pub(crate) async fn verify(
             break;
         }
     }
-    Ok(Json(walk.report(|head| place(head).seal(app.signing(), &list))))
+    Ok(Json(
+        walk.report(|head| place(head).seal(app.signing(), &list)),
+    ))
 }
 
 /// A verified end, as a cursor holds it.
@@ -109,7 +120,10 @@ fn place(head: &ChainHead) -> Cursor {
 
 fn reached(cursor: &Cursor) -> Option<ChainHead> {
     let (sequence, hash) = cursor.sort_key().split_once(':')?;
-    Some(ChainHead { sequence: sequence.parse().ok()?, hash: hash.to_owned() })
+    Some(ChainHead {
+        sequence: sequence.parse().ok()?,
+        hash: hash.to_owned(),
+    })
 }
 
 /// A verification under way.
@@ -123,7 +137,12 @@ struct Walk {
 
 impl Walk {
     fn new(org: OrgId, start: ChainHead, anchor: ChainHead) -> Self {
-        Self { verifier: ChainVerifier::after(org, start), anchor, broken: None, at_end: false }
+        Self {
+            verifier: ChainVerifier::after(org, start),
+            anchor,
+            broken: None,
+            at_end: false,
+        }
     }
 
     fn reached(&self) -> &ChainHead {
@@ -139,7 +158,11 @@ impl Walk {
         for entry in entries {
             let checked = self.verifier.check(entry).and_then(|()| {
                 let is_anchor = entry.sequence == self.anchor.sequence;
-                if is_anchor { self.verifier.finish(&self.anchor) } else { Ok(()) }
+                if is_anchor {
+                    self.verifier.finish(&self.anchor)
+                } else {
+                    Ok(())
+                }
             });
             if let Err(broken) = checked {
                 self.broken = Some(broken);
@@ -157,7 +180,11 @@ impl Walk {
         let reached = self.reached().sequence;
         // The head counts entries that were sealed after the last one here was read; it never
         // counts fewer than are there, and all that it counted at the beginning are there.
-        let expected = if reached < self.anchor.sequence { &self.anchor } else { head };
+        let expected = if reached < self.anchor.sequence {
+            &self.anchor
+        } else {
+            head
+        };
         if reached < self.anchor.sequence || reached >= expected.sequence {
             self.broken = self.verifier.finish(expected).err();
         }
@@ -225,8 +252,11 @@ mod tests {
             let mut walk = Walk::new(ORG, start, head.clone());
             for _ in 0..reads {
                 let after = walk.reached().sequence;
-                let rest: Vec<_> =
-                    entries.iter().filter(|entry| entry.sequence > after).cloned().collect();
+                let rest: Vec<_> = entries
+                    .iter()
+                    .filter(|entry| entry.sequence > after)
+                    .cloned()
+                    .collect();
                 walk.take(&rest[..size.min(rest.len())]);
                 if rest.len() <= size {
                     walk.finish(head);
@@ -252,7 +282,10 @@ mod tests {
         let entries = chain(11);
         for (size, reads) in [(1, 1), (3, 1), (3, 2), (11, 1), (50, 3)] {
             let report = verify(&entries, &head_of(&entries), size, reads);
-            assert_eq!((report.intact, report.verified_to, report.broken), (true, 11, None));
+            assert_eq!(
+                (report.intact, report.verified_to, report.broken),
+                (true, 11, None)
+            );
         }
         let empty = verify(&[], &ChainHead::default(), 5, 1);
         assert_eq!((empty.intact, empty.verified_to), (true, 0));
@@ -271,7 +304,10 @@ mod tests {
         assert_eq!(broken(&[], &head_of(&entries)), ("end", 1, 0));
         assert_eq!(broken(&entries, &head_of(&entries[..4])), ("end", 5, 6));
         assert_eq!(broken(&entries, &ChainHead::default()), ("end", 1, 6));
-        let forged = ChainHead { hash: head_of(&entries[..1]).hash, ..head_of(&entries) };
+        let forged = ChainHead {
+            hash: head_of(&entries[..1]).hash,
+            ..head_of(&entries)
+        };
         assert_eq!(broken(&entries, &forged), ("head", 6, 5));
     }
 
@@ -282,7 +318,10 @@ mod tests {
         walk.take(&entries[..5]);
         walk.finish(&head_of(&entries));
         let report = walk.report(|_| String::new());
-        assert_eq!((report.intact, report.verified_to, report.head.sequence), (true, 5, 4));
+        assert_eq!(
+            (report.intact, report.verified_to, report.head.sequence),
+            (true, 5, 4)
+        );
     }
 
     #[test]

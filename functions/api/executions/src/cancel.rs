@@ -26,7 +26,10 @@ pub(crate) async fn cancel(
     execution: Owned<Execution, Write>,
 ) -> Result<Versioned<ExecutionView>, Problem> {
     let ended = end(&app, execution).await?;
-    Ok(Versioned::new(ended.version, ExecutionView::new(&app, ended)))
+    Ok(Versioned::new(
+        ended.version,
+        ExecutionView::new(&app, ended),
+    ))
 }
 
 async fn end(app: &api::App, execution: Owned<Execution, Write>) -> Result<Execution, Problem> {

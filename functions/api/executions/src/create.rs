@@ -47,12 +47,20 @@ pub(crate) async fn create(
         .agents(caller.tenant())
         .get(body.agent_id)
         .await?
-        .ok_or_else(|| Problem::invalid_field("/agent_id", "is not an agent of this organization"))?;
+        .ok_or_else(|| {
+            Problem::invalid_field("/agent_id", "is not an agent of this organization")
+        })?;
     let cause = caller.cause();
     let run = NewRun::new(store, &cause, &agent, body.input, None);
-    store.executions(caller.tenant()).queue(&cause, &run).await?;
+    store
+        .executions(caller.tenant())
+        .queue(&cause, &run)
+        .await?;
     let execution = run.execution().clone();
     let location = format!("/v1/executions/{}", execution.id);
     let version = execution.version;
-    Ok(created(&location, Versioned::new(version, ExecutionView::new(&app, execution))))
+    Ok(created(
+        &location,
+        Versioned::new(version, ExecutionView::new(&app, execution)),
+    ))
 }

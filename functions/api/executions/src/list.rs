@@ -42,7 +42,10 @@ pub(crate) async fn list(
     };
     let limit = query.limit.as_deref().and_then(|limit| limit.parse().ok());
     let page = Paging::new(limit, query.cursor).request(&app, &caller, &list)?;
-    let executions =
-        app.store().executions(caller.tenant()).page(query.agent_id, &page).await?;
+    let executions = app
+        .store()
+        .executions(caller.tenant())
+        .page(query.agent_id, &page)
+        .await?;
     Ok(Json(Listing::new(&app, &caller, &list, executions)))
 }

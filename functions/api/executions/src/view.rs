@@ -16,6 +16,9 @@ impl ExecutionView {
     pub(crate) fn new(app: &App, execution: Execution) -> Self {
         let base = app.streams_url().unwrap_or_default().trim_end_matches('/');
         let stream_url = format!("{base}/v1/executions/{}/stream", execution.id);
-        Self { execution, stream_url }
+        Self {
+            execution,
+            stream_url,
+        }
     }
 }

@@ -33,7 +33,10 @@ pub(crate) async fn confirm(
         match files.confirm(&cause, &current).await {
             // Another confirmation came first, or the file was put into a knowledge base.
             Err(error) if error.is_changed() => {
-                current = files.get(current.id).await?.ok_or_else(|| Problem::not_found("file"))?;
+                current = files
+                    .get(current.id)
+                    .await?
+                    .ok_or_else(|| Problem::not_found("file"))?;
             }
             result => current = result?,
         }
@@ -58,7 +61,11 @@ fn check_upload(file: &File, uploaded: Option<&UploadedObject>) -> Result<(), Pr
             uploaded.size_bytes, file.size_bytes
         ));
     }
-    if uploaded.sha256.as_ref().is_some_and(|sha256| *sha256 != file.sha256) {
+    if uploaded
+        .sha256
+        .as_ref()
+        .is_some_and(|sha256| *sha256 != file.sha256)
+    {
         return refused("The uploaded content does not have the announced checksum.".to_owned());
     }
     Ok(())
@@ -95,7 +102,11 @@ mod tests {
     }
 
     fn uploaded(size_bytes: u64, sha256: Option<&str>) -> UploadedObject {
-        UploadedObject { size_bytes, content_type: None, sha256: sha256.map(str::to_owned) }
+        UploadedObject {
+            size_bytes,
+            content_type: None,
+            sha256: sha256.map(str::to_owned),
+        }
     }
 
     #[test]
@@ -103,10 +114,16 @@ mod tests {
         for right in [uploaded(12, Some("announced")), uploaded(12, None)] {
             assert!(check_upload(&file(), Some(&right)).is_ok(), "{right:?}");
         }
-        let wrong = [uploaded(11, Some("announced")), uploaded(12, Some("another"))];
+        let wrong = [
+            uploaded(11, Some("announced")),
+            uploaded(12, Some("another")),
+        ];
         for upload in [None, Some(&wrong[0]), Some(&wrong[1])] {
             let problem = check_upload(&file(), upload).expect_err("the upload is not right");
-            assert_eq!((problem.status().as_u16(), problem.code()), (409, "not_uploaded"));
+            assert_eq!(
+                (problem.status().as_u16(), problem.code()),
+                (409, "not_uploaded")
+            );
         }
     }
 }

@@ -29,7 +29,10 @@ pub(crate) async fn delete(
         match files.delete(&cause, &current).await {
             // The worker that reads the file came first. Whoever named no version does not mind.
             Err(error) if error.is_changed() => {
-                current = files.get(current.id).await?.ok_or_else(|| Problem::not_found("file"))?;
+                current = files
+                    .get(current.id)
+                    .await?
+                    .ok_or_else(|| Problem::not_found("file"))?;
             }
             result => return Ok(result.map(|()| StatusCode::NO_CONTENT)?),
         }

@@ -36,5 +36,9 @@ pub(crate) async fn download(
     let expires_at = app.store().now().plus(URL_LIFETIME);
     let objects = app.store().objects(file.caller.tenant());
     let request = objects.presign_download(file.id, &file.name).await?;
-    Ok(Json(Download { method: request.method, url: request.url, expires_at }))
+    Ok(Json(Download {
+        method: request.method,
+        url: request.url,
+        expires_at,
+    }))
 }

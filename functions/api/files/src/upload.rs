@@ -90,10 +90,19 @@ pub(crate) async fn upload(
         .presign_upload(id, &body.content_type, body.size_bytes, &body.sha256)
         .await?;
     let knowledge_base = body.knowledge_base_id;
-    let file = create(&app, &caller, pending(&caller, body, id, now), knowledge_base).await?;
+    let file = create(
+        &app,
+        &caller,
+        pending(&caller, body, id, now),
+        knowledge_base,
+    )
+    .await?;
     let location = format!("/v1/files/{id}");
     let upload = offer(request, now.plus(URL_LIFETIME));
-    Ok(api::created(&location, axum::Json(OfferedUpload { file, upload })))
+    Ok(api::created(
+        &location,
+        axum::Json(OfferedUpload { file, upload }),
+    ))
 }
 
 async fn create(
@@ -122,10 +131,14 @@ async fn base(
     caller: &api::Caller,
     id: KnowledgeBaseId,
 ) -> Result<KnowledgeBase, Problem> {
-    app.store().knowledge(caller.tenant()).base(id).await?.ok_or_else(|| {
-        let message = "is not a knowledge base of this organization";
-        Problem::invalid_field("/knowledge_base_id", message)
-    })
+    app.store()
+        .knowledge(caller.tenant())
+        .base(id)
+        .await?
+        .ok_or_else(|| {
+            let message = "is not a knowledge base of this organization";
+            Problem::invalid_field("/knowledge_base_id", message)
+        })
 }
 
 fn pending(caller: &api::Caller, body: NewUpload, id: FileId, now: Timestamp) -> File {
@@ -172,22 +185,32 @@ fn file_name(name: &str, (): &()) -> garde::Result {
 fn media_type(text: &str, (): &()) -> garde::Result {
     let is_token = |part: &str| {
         !part.is_empty()
-            && part.bytes().all(|byte| {
-                byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-            })
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
     };
     let essence = text.split(';').next().unwrap_or_default().trim_end();
     let valid = text.len() <= MAX_CONTENT_TYPE_BYTES
-        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && text
+            .bytes()
+            .all(|byte| byte == b' ' || byte.is_ascii_graphic())
         && text.trim() == text
-        && essence.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
-    if valid { Ok(()) } else { Err(garde::Error::new("must be a media type, as `text/plain`")) }
+        && essence
+            .split_once('/')
+            .is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
+    if valid {
+        Ok(())
+    } else {
+        Err(garde::Error::new("must be a media type, as `text/plain`"))
+    }
 }
 
 fn checksum(text: &str, (): &()) -> garde::Result {
     match STANDARD.decode(text) {
         Ok(digest) if digest.len() == SHA256_BYTES => Ok(()),
-        _ => Err(garde::Error::new("must be the 32 bytes of a SHA-256 in base64")),
+        _ => Err(garde::Error::new(
+            "must be the 32 bytes of a SHA-256 in base64",
+        )),
     }
 }
 
@@ -197,13 +220,26 @@ mod tests {
 
     #[test]
     fn a_media_type_has_two_parts_and_fits_into_a_header() {
-        for text in ["application/pdf", "text/markdown; charset=utf-8", "image/svg+xml"] {
+        for text in [
+            "application/pdf",
+            "text/markdown; charset=utf-8",
+            "image/svg+xml",
+        ] {
             assert!(media_type(text, &()).is_ok(), "{text:?}");
         }
         let long = format!("text/{}", "x".repeat(MAX_CONTENT_TYPE_BYTES));
         for text in [
-            "", "text", "/", "text/", "/plain", "text/plain\r\nx: y", " text/plain", "text/pläin",
-            "text/plain/x", "te xt/plain", long.as_str(),
+            "",
+            "text",
+            "/",
+            "text/",
+            "/plain",
+            "text/plain\r\nx: y",
+            " text/plain",
+            "text/pläin",
+            "text/plain/x",
+            "te xt/plain",
+            long.as_str(),
         ] {
             assert!(media_type(text, &()).is_err(), "{text:?}");
         }

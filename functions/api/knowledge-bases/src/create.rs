@@ -39,7 +39,12 @@ pub(crate) async fn create(
     let base = app
         .store()
         .knowledge(caller.tenant())
-        .create(&caller.cause(), body.name, body.description, retrieval::embedding_model())
+        .create(
+            &caller.cause(),
+            body.name,
+            body.description,
+            retrieval::embedding_model(),
+        )
         .await?;
     let location = format!("/v1/knowledge-bases/{}", base.id);
     Ok(created(&location, Versioned::new(base.version, base)))

@@ -41,9 +41,17 @@ pub(crate) async fn list_documents(
 ) -> Result<axum::Json<Listing<Document>>, Problem> {
     let list = format!("knowledge-bases/{}/documents", base.id);
     let page = Paging::from(query).request(&app, &base.caller, &list)?;
-    let documents =
-        app.store().knowledge(base.caller.tenant()).documents(base.id, &page).await?;
-    Ok(axum::Json(Listing::new(&app, &base.caller, &list, documents)))
+    let documents = app
+        .store()
+        .knowledge(base.caller.tenant())
+        .documents(base.id, &page)
+        .await?;
+    Ok(axum::Json(Listing::new(
+        &app,
+        &base.caller,
+        &list,
+        documents,
+    )))
 }
 
 /// Make a file part of a knowledge base.
@@ -78,7 +86,10 @@ pub(crate) async fn add_document(
             result => {
                 let document = result?;
                 let location = format!("/v1/knowledge-bases/{}/documents/{}", current.id, file.id);
-                return Ok(created(&location, Versioned::new(document.version, document)));
+                return Ok(created(
+                    &location,
+                    Versioned::new(document.version, document),
+                ));
             }
         }
     }
@@ -86,14 +97,16 @@ pub(crate) async fn add_document(
 }
 
 fn addable(file: Option<File>, base: &KnowledgeBase) -> Result<File, Problem> {
-    let file = file.ok_or_else(|| {
-        Problem::invalid_field("/file_id", "is not a file of this organization")
-    })?;
+    let file = file
+        .ok_or_else(|| Problem::invalid_field("/file_id", "is not a file of this organization"))?;
     if file.knowledge_bases.contains(&base.id) {
         return Err(in_it_already());
     }
     if file.status == FileStatus::Failed {
-        let why = file.failure.as_ref().map_or("", |failure| failure.message.as_str());
+        let why = file
+            .failure
+            .as_ref()
+            .map_or("", |failure| failure.message.as_str());
         return Err(Problem::conflict(
             "file_failed",
             format!("This file could not be read, so it cannot be searched. {why}"),
@@ -109,7 +122,10 @@ fn addable(file: Option<File>, base: &KnowledgeBase) -> Result<File, Problem> {
 }
 
 fn in_it_already() -> Problem {
-    Problem::conflict("already_exists", "This file is part of the knowledge base already.")
+    Problem::conflict(
+        "already_exists",
+        "This file is part of the knowledge base already.",
+    )
 }
 
 /// Take a file out of a knowledge base. It is found no more; the file itself stays.
@@ -126,7 +142,10 @@ pub(crate) async fn remove_document(
 ) -> Result<StatusCode, Problem> {
     let knowledge = app.store().knowledge(document.caller.tenant());
     let cause = document.caller.cause();
-    if knowledge.remove(&cause, document.knowledge_base, document.file).await? {
+    if knowledge
+        .remove(&cause, document.knowledge_base, document.file)
+        .await?
+    {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem::not_found("document"))
@@ -179,8 +198,15 @@ mod tests {
 
     #[test]
     fn a_file_can_be_added_before_and_after_it_was_read() {
-        for status in [FileStatus::Pending, FileStatus::Processing, FileStatus::Ready] {
-            assert!(addable(Some(file(status, Vec::new())), &base()).is_ok(), "{status:?}");
+        for status in [
+            FileStatus::Pending,
+            FileStatus::Processing,
+            FileStatus::Ready,
+        ] {
+            assert!(
+                addable(Some(file(status, Vec::new())), &base()).is_ok(),
+                "{status:?}"
+            );
         }
     }
 
@@ -190,8 +216,16 @@ mod tests {
         let full = file(FileStatus::Ready, others(MAX_KNOWLEDGE_BASES));
         let cases = [
             (None, 422, "invalid_request"),
-            (Some(file(FileStatus::Failed, Vec::new())), 409, "file_failed"),
-            (Some(file(FileStatus::Ready, vec![base().id])), 409, "already_exists"),
+            (
+                Some(file(FileStatus::Failed, Vec::new())),
+                409,
+                "file_failed",
+            ),
+            (
+                Some(file(FileStatus::Ready, vec![base().id])),
+                409,
+                "already_exists",
+            ),
             (Some(full), 409, "too_many_knowledge_bases"),
         ];
         for (file, status, code) in cases {

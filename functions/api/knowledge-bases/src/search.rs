@@ -13,7 +13,11 @@ use utoipa::ToSchema;
 pub(crate) struct SearchQuery {
     /// A question or a few words.
     #[garde(length(chars, max = MAX_QUERY_CHARS), custom(not_blank))]
-    #[schema(min_length = 1, max_length = 2_000, example = "What does fault code E-217 mean?")]
+    #[schema(
+        min_length = 1,
+        max_length = 2_000,
+        example = "What does fault code E-217 mean?"
+    )]
     query: String,
     /// The most passages to give.
     #[garde(range(min = 1, max = MAX_PASSAGES))]
@@ -69,13 +73,20 @@ pub(crate) async fn search(
 fn answer(found: Result<Vec<Passage>, SearchError>) -> Result<SearchAnswer, Problem> {
     let model = retrieval::embedding_model();
     match found {
-        Ok(passages) => Ok(SearchAnswer { passages, model, note: None }),
-        Err(error @ SearchError::NoKnownWords) => {
-            Ok(SearchAnswer { passages: Vec::new(), model, note: Some(error.to_string()) })
-        }
-        Err(error @ SearchError::ModelMismatch { .. }) => {
-            Err(Problem::conflict("embedding_model_mismatch", error.to_string()))
-        }
+        Ok(passages) => Ok(SearchAnswer {
+            passages,
+            model,
+            note: None,
+        }),
+        Err(error @ SearchError::NoKnownWords) => Ok(SearchAnswer {
+            passages: Vec::new(),
+            model,
+            note: Some(error.to_string()),
+        }),
+        Err(error @ SearchError::ModelMismatch { .. }) => Err(Problem::conflict(
+            "embedding_model_mismatch",
+            error.to_string(),
+        )),
         Err(SearchError::Read(error)) => Err(error.into()),
     }
 }
@@ -88,7 +99,11 @@ mod tests {
     fn a_query_without_a_known_word_is_answered_with_a_note() {
         let answer = answer(Err(SearchError::NoKnownWords)).expect("an empty list");
         assert!(answer.passages.is_empty());
-        assert!(answer.note.is_some_and(|note| note.contains("No word of the query is known")));
+        assert!(
+            answer
+                .note
+                .is_some_and(|note| note.contains("No word of the query is known"))
+        );
     }
 
     #[test]

@@ -40,9 +40,13 @@ pub(crate) async fn update(
 ) -> Result<Versioned<KnowledgeBase>, Problem> {
     if_match.check(base.version, "knowledge base")?;
     let name = changes.name.unwrap_or_else(|| base.name.clone());
-    let description = changes.description.unwrap_or_else(|| base.description.clone());
+    let description = changes
+        .description
+        .unwrap_or_else(|| base.description.clone());
     let cause = base.caller.cause();
     let knowledge = app.store().knowledge(base.caller.tenant());
-    let updated = knowledge.update(&cause, &base.item, name, description).await?;
+    let updated = knowledge
+        .update(&cause, &base.item, name, description)
+        .await?;
     Ok(Versioned::new(updated.version, updated))
 }

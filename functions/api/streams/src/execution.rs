@@ -57,15 +57,20 @@ pub(crate) async fn stream(
         .keep_alive(KeepAlive::new().interval(HEARTBEAT).text("heartbeat"))
         .into_response();
     // Proxies must hand each event on at once.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
         .headers_mut()
-        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
     Ok(response)
 }
 
 fn last_seen(headers: &HeaderMap) -> Result<u64, Problem> {
-    let Some(value) = headers.get(&LAST_EVENT_ID) else { return Ok(0) };
+    let Some(value) = headers.get(&LAST_EVENT_ID) else {
+        return Ok(0);
+    };
     value
         .to_str()
         .ok()
@@ -88,7 +93,15 @@ struct Follower {
 impl Follower {
     fn new(store: Store, tenant: Tenant, execution: ExecutionId, after: u64) -> Self {
         let ends_at = Instant::now() + CONNECTION_LIFETIME;
-        Self { store, tenant, execution, after, wait: SOONEST, ends_at, ended: false }
+        Self {
+            store,
+            tenant,
+            execution,
+            after,
+            wait: SOONEST,
+            ends_at,
+            ended: false,
+        }
     }
 
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -104,7 +117,9 @@ impl Follower {
     async fn next(&mut self) -> Option<Vec<StreamEntry>> {
         while !self.ended && Instant::now() < self.ends_at {
             let executions = self.store.executions(self.tenant);
-            let entries = match executions.stream_after(self.execution, self.after, READ_AHEAD).await
+            let entries = match executions
+                .stream_after(self.execution, self.after, READ_AHEAD)
+                .await
             {
                 Ok(entries) => entries,
                 Err(error) => {

@@ -31,16 +31,19 @@ impl Assignment {
     fn assignee(&self) -> Result<(Assignee, &'static str), Problem> {
         match (self.agent_id, self.user_id) {
             (Some(id), None) => Ok((Assignee::Agent { id }, "/agent_id")),
-            (None, Some(_)) if self.auto_run == Some(true) => {
-                Err(Problem::invalid_field("/auto_run", "is for agents: people begin by themselves"))
-            }
+            (None, Some(_)) if self.auto_run == Some(true) => Err(Problem::invalid_field(
+                "/auto_run",
+                "is for agents: people begin by themselves",
+            )),
             (None, Some(id)) => Ok((Assignee::User { id }, "/user_id")),
-            (None, None) => {
-                Err(Problem::invalid_field("/agent_id", "is missing: give `agent_id` or `user_id`"))
-            }
-            (Some(_), Some(_)) => {
-                Err(Problem::invalid_field("/user_id", "cannot be given together with `agent_id`"))
-            }
+            (None, None) => Err(Problem::invalid_field(
+                "/agent_id",
+                "is missing: give `agent_id` or `user_id`",
+            )),
+            (Some(_), Some(_)) => Err(Problem::invalid_field(
+                "/user_id",
+                "cannot be given together with `agent_id`",
+            )),
         }
     }
 }
@@ -73,7 +76,9 @@ pub(crate) async fn assign(
     let run = run::give(&app, caller, &mut changed, &candidate).await?;
     let tasks = app.store().tasks(caller.tenant());
     let kind = EventKind::TaskAssigned;
-    let updated = tasks.update(&caller.cause(), kind, &task.item, changed, run.as_ref()).await?;
+    let updated = tasks
+        .update(&caller.cause(), kind, &task.item, changed, run.as_ref())
+        .await?;
     Ok(Versioned::new(updated.version, updated))
 }
 
@@ -85,7 +90,13 @@ mod tests {
     fn exactly_one_is_meant_and_only_agents_run_by_themselves() {
         let (agent, user) = (AgentId::from_u128(1), UserId::from_u128(2));
         let read = |agent_id, user_id, auto_run| {
-            Assignment { agent_id, user_id, auto_run }.assignee().map_err(|p| format!("{p:?}"))
+            Assignment {
+                agent_id,
+                user_id,
+                auto_run,
+            }
+            .assignee()
+            .map_err(|p| format!("{p:?}"))
         };
         assert_eq!(
             read(Some(agent), None, Some(true)),

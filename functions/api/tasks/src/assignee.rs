@@ -29,9 +29,7 @@ impl NewAssignee {
     /// The one who is meant. `field` is where the id stands in the body.
     pub(crate) fn read(&self, field: &str) -> Result<Assignee, Problem> {
         let assignee = match self.kind {
-            AssigneeKind::Agent => {
-                self.id.parse::<AgentId>().map(|id| Assignee::Agent { id })
-            }
+            AssigneeKind::Agent => self.id.parse::<AgentId>().map(|id| Assignee::Agent { id }),
             AssigneeKind::User => self.id.parse::<UserId>().map(|id| Assignee::User { id }),
         };
         assignee.map_err(|error| Problem::invalid_field(field, error.to_string()))

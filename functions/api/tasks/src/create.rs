@@ -16,7 +16,11 @@ use crate::run;
 pub(crate) struct NewTask {
     /// What is to be done, in a line.
     #[garde(custom(api::text::name))]
-    #[schema(min_length = 1, max_length = 200, example = "Find the oil change interval")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        example = "Find the oil change interval"
+    )]
     title: String,
     /// More about it. An agent is asked the title and, after it, this.
     #[garde(length(chars, max = MAX_DESCRIPTION))]
@@ -74,7 +78,10 @@ pub(crate) async fn create(
         let candidate = Candidate::find(&app, &caller, assignee, "/assignee/id").await?;
         run = run::give(&app, &caller, &mut task, &candidate).await?;
     }
-    app.store().tasks(caller.tenant()).create(&cause, &task, run.as_ref()).await?;
+    app.store()
+        .tasks(caller.tenant())
+        .create(&cause, &task, run.as_ref())
+        .await?;
     let location = format!("/v1/tasks/{}", task.id);
     Ok(created(&location, Versioned::new(task.version, task)))
 }

@@ -24,6 +24,9 @@ pub(crate) async fn delete(
     if_match.check(task.version, "task")?;
     run::refuse_while_running(&app, &task.caller, &task).await?;
     let cause = task.caller.cause();
-    app.store().tasks(task.caller.tenant()).delete(&cause, &task.item).await?;
+    app.store()
+        .tasks(task.caller.tenant())
+        .delete(&cause, &task.item)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

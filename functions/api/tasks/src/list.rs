@@ -43,7 +43,11 @@ pub(crate) async fn list(
     let (filter, list) = filter(query.agent_id, query.status)?;
     let limit = query.limit.as_deref().and_then(|limit| limit.parse().ok());
     let page = Paging::new(limit, query.cursor).request(&app, &caller, &list)?;
-    let tasks = app.store().tasks(caller.tenant()).page(filter, &page).await?;
+    let tasks = app
+        .store()
+        .tasks(caller.tenant())
+        .page(filter, &page)
+        .await?;
     Ok(Json(Listing::new(&app, &caller, &list, tasks)))
 }
 
@@ -55,12 +59,14 @@ fn filter(
     match (agent, status) {
         (None, None) => Ok((TaskFilter::All, "tasks".to_owned())),
         (Some(agent), None) => Ok((TaskFilter::OfAgent(agent), format!("tasks/of/{agent}"))),
-        (None, Some(status)) => {
-            Ok((TaskFilter::WithStatus(status), format!("tasks/{}", status.name())))
-        }
-        (Some(_), Some(_)) => {
-            Err(Problem::invalid_field("status", "cannot be given together with `agent_id`"))
-        }
+        (None, Some(status)) => Ok((
+            TaskFilter::WithStatus(status),
+            format!("tasks/{}", status.name()),
+        )),
+        (Some(_), Some(_)) => Err(Problem::invalid_field(
+            "status",
+            "cannot be given together with `agent_id`",
+        )),
     }
 }
 

@@ -16,13 +16,21 @@ pub(crate) async fn give(
     candidate: &Candidate,
 ) -> Result<Option<NewRun>, Problem> {
     task.assign(candidate.assignee())?;
-    let Candidate::Agent(agent) = candidate else { return Ok(None) };
+    let Candidate::Agent(agent) = candidate else {
+        return Ok(None);
+    };
     if !task.auto_run {
         return Ok(None);
     }
     caller.require(Permission::ExecutionWrite, app).await?;
     task.transition(TaskStatus::InProgress)?;
-    let run = NewRun::new(app.store(), &caller.cause(), agent, task.brief(), Some(task.id));
+    let run = NewRun::new(
+        app.store(),
+        &caller.cause(),
+        agent,
+        task.brief(),
+        Some(task.id),
+    );
     task.execution = Some(run.execution().id);
     Ok(Some(run))
 }
@@ -33,7 +41,9 @@ pub(crate) async fn refuse_while_running(
     caller: &Caller,
     task: &Task,
 ) -> Result<(), Problem> {
-    let Some(id) = task.execution else { return Ok(()) };
+    let Some(id) = task.execution else {
+        return Ok(());
+    };
     let execution = app.store().executions(caller.tenant()).get(id).await?;
     match execution {
         Some(execution) if !execution.state.is_terminal() => Err(Problem::conflict(

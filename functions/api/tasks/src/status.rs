@@ -46,6 +46,8 @@ pub(crate) async fn set_status(
     let cause = task.caller.cause();
     let tasks = app.store().tasks(task.caller.tenant());
     let kind = EventKind::TaskStatusChanged;
-    let updated = tasks.update(&cause, kind, &task.item, changed, None).await?;
+    let updated = tasks
+        .update(&cause, kind, &task.item, changed, None)
+        .await?;
     Ok(Versioned::new(updated.version, updated))
 }

@@ -13,7 +13,11 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(crate) struct TaskChanges {
     #[garde(inner(custom(api::text::name)))]
-    #[schema(min_length = 1, max_length = 200, example = "Find the gearbox oil change interval")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        example = "Find the gearbox oil change interval"
+    )]
     title: Option<String>,
     #[garde(length(chars, max = MAX_DESCRIPTION))]
     #[schema(max_length = 10_000)]
@@ -55,7 +59,8 @@ pub(crate) async fn update(
     };
     let cause = task.caller.cause();
     let tasks = app.store().tasks(task.caller.tenant());
-    let updated =
-        tasks.update(&cause, EventKind::TaskUpdated, &task.item, changed, None).await?;
+    let updated = tasks
+        .update(&cause, EventKind::TaskUpdated, &task.item, changed, None)
+        .await?;
     Ok(Versioned::new(updated.version, updated))
 }

@@ -19,7 +19,11 @@ pub(crate) struct NewTool {
     name: String,
     /// What it does, for the model.
     #[garde(length(chars, min = 1, max = MAX_DESCRIPTION))]
-    #[schema(min_length = 1, max_length = 2_000, example = "Look up an order by its number.")]
+    #[schema(
+        min_length = 1,
+        max_length = 2_000,
+        example = "Look up an order by its number."
+    )]
     description: String,
     /// JSON Schema (2020-12) of the arguments: an object, at most 64 KiB, without references to
     /// anything outside itself.
@@ -62,7 +66,11 @@ pub(crate) async fn create(
         action: body.action.into(),
     };
     spec::check(&spec)?;
-    let tool = app.store().tools(caller.tenant()).create(&caller.cause(), spec).await?;
+    let tool = app
+        .store()
+        .tools(caller.tenant())
+        .create(&caller.cause(), spec)
+        .await?;
     let location = format!("/v1/tools/{}", tool.id);
     Ok(created(&location, Versioned::new(tool.version, tool)))
 }

@@ -21,6 +21,9 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     if_match.check(tool.version, "tool")?;
     let cause = tool.caller.cause();
-    app.store().tools(tool.caller.tenant()).delete(&cause, &tool.item).await?;
+    app.store()
+        .tools(tool.caller.tenant())
+        .delete(&cause, &tool.item)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

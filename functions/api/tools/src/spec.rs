@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use api::{FieldProblem, Problem};
 use domain::tool::{
-    ArgumentSchema, Builtin, DEFAULT_TIMEOUT_SECONDS, HttpAction, HttpMethod, ToolAction, ToolSpec, is_tool_name,
+    ArgumentSchema, Builtin, DEFAULT_TIMEOUT_SECONDS, HttpAction, HttpMethod, ToolAction, ToolSpec,
+    is_tool_name,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -18,7 +19,10 @@ pub(crate) struct ActionBody {
     method: HttpMethod,
     /// An absolute `https` or `http` address. `{name}` stands for the argument of that name, which
     /// must be a required parameter; it may stand in the path or for a value of the query.
-    #[schema(max_length = 2_048, example = "https://api.example.com/orders/{order_id}")]
+    #[schema(
+        max_length = 2_048,
+        example = "https://api.example.com/orders/{order_id}"
+    )]
     url: String,
     /// Fixed request headers, at most 20. Not for secrets.
     #[serde(default)]
@@ -72,14 +76,26 @@ pub(crate) fn name(name: &str, (): &()) -> garde::Result {
 pub(crate) fn check(spec: &ToolSpec) -> Result<(), Problem> {
     let mut errors = Vec::new();
     if let Err(error) = ArgumentSchema::compile(&spec.parameters) {
-        errors.push(FieldProblem { field: "/parameters".to_owned(), message: error.to_string() });
+        errors.push(FieldProblem {
+            field: "/parameters".to_owned(),
+            message: error.to_string(),
+        });
     }
     let ToolAction::Http(action) = &spec.action;
-    errors.extend(action.problems(&spec.parameters).into_iter().map(|problem| FieldProblem {
-        field: format!("/action{}", problem.field),
-        message: problem.message,
-    }));
-    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    errors.extend(
+        action
+            .problems(&spec.parameters)
+            .into_iter()
+            .map(|problem| FieldProblem {
+                field: format!("/action{}", problem.field),
+                message: problem.message,
+            }),
+    );
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +116,12 @@ mod tests {
     }
 
     fn object(properties: Value) -> Value {
-        let required: Vec<&String> = properties.as_object().into_iter().flatten().map(|(n, _)| n).collect();
+        let required: Vec<&String> = properties
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(n, _)| n)
+            .collect();
         json!({ "type": "object", "properties": properties, "required": required })
     }
 
@@ -130,7 +151,12 @@ mod tests {
         });
         let problem = check(&spec(json!({ "type": "array" }), action)).expect_err("four problems");
         let text = format!("{problem:?}");
-        for field in ["\"/parameters\"", "\"/action/url\"", "\"/action/headers/Cookie\"", "\"/action/timeout_seconds\""] {
+        for field in [
+            "\"/parameters\"",
+            "\"/action/url\"",
+            "\"/action/headers/Cookie\"",
+            "\"/action/timeout_seconds\"",
+        ] {
             assert!(text.contains(field), "{field} in {text}");
         }
     }
@@ -143,7 +169,10 @@ mod tests {
             json!({ "kind": "http", "method": "get", "url": "https://a.example" }),
             json!({ "kind": "http", "url": "https://a.example" }),
         ] {
-            assert!(serde_json::from_value::<ActionBody>(action.clone()).is_err(), "{action}");
+            assert!(
+                serde_json::from_value::<ActionBody>(action.clone()).is_err(),
+                "{action}"
+            );
         }
     }
 }

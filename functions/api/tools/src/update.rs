@@ -17,7 +17,11 @@ pub(crate) struct ToolChanges {
     #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$")]
     name: Option<String>,
     #[garde(length(chars, min = 1, max = MAX_DESCRIPTION))]
-    #[schema(min_length = 1, max_length = 2_000, example = "Look up an order and its parcels.")]
+    #[schema(
+        min_length = 1,
+        max_length = 2_000,
+        example = "Look up an order and its parcels."
+    )]
     description: Option<String>,
     #[garde(skip)]
     #[schema(value_type = Option<Object>)]
@@ -56,6 +60,10 @@ pub(crate) async fn update(
     };
     spec::check(&spec)?;
     let cause = tool.caller.cause();
-    let updated = app.store().tools(tool.caller.tenant()).update(&cause, &tool.item, spec).await?;
+    let updated = app
+        .store()
+        .tools(tool.caller.tenant())
+        .update(&cause, &tool.item, spec)
+        .await?;
     Ok(Versioned::new(updated.version, updated))
 }

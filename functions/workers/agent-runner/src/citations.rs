@@ -39,10 +39,15 @@ impl Sources {
     /// The places that the settled calls of a journal have shown.
     pub(crate) fn from_journal(journal: &Journal) -> Self {
         let mut sources = Self::default();
-        let contents = journal.effects().filter_map(|effect| match &effect.outcome {
-            Some(EffectOutcome::Tool { content, is_error: false }) => Some(content),
-            _ => None,
-        });
+        let contents = journal
+            .effects()
+            .filter_map(|effect| match &effect.outcome {
+                Some(EffectOutcome::Tool {
+                    content,
+                    is_error: false,
+                }) => Some(content),
+                _ => None,
+            });
         for shown in contents.filter_map(|text| serde_json::from_str::<ShownPassages>(text).ok()) {
             for passage in shown.passages {
                 sources.number(&passage);
@@ -71,7 +76,9 @@ impl Sources {
     /// Shows what a search found.
     pub(crate) fn show_all(&mut self, passages: Vec<Passage>) -> ShownPassages {
         let show = |passage: Passage| self.show(passage.chunk, Some(passage.score));
-        ShownPassages { passages: passages.into_iter().map(show).collect() }
+        ShownPassages {
+            passages: passages.into_iter().map(show).collect(),
+        }
     }
 
     /// The places that `answer` names by their markers, each once, in the order of their numbers.
@@ -133,6 +140,9 @@ mod tests {
         assert_eq!(sources.show(chunk(9), None).citation, "[2]");
         assert_eq!(sources.show(chunk(4), Some(0.5)).citation, "[1]");
         let cited = sources.cited_in("Every 500 hours [2]. See also [7] and [12].");
-        assert_eq!(cited.iter().map(|c| (c.marker, c.page)).collect::<Vec<_>>(), [(2, Some(10))]);
+        assert_eq!(
+            cited.iter().map(|c| (c.marker, c.page)).collect::<Vec<_>>(),
+            [(2, Some(10))]
+        );
     }
 }

@@ -47,15 +47,24 @@ pub(crate) fn messages(run: &Run<'_>) -> Vec<Message> {
 
 fn turns(journal: &Journal, committed_steps: u32) -> Vec<Message> {
     let mut results: BTreeMap<(u32, u32), Message> = BTreeMap::new();
-    for effect in journal.effects().filter(|effect| effect.step <= committed_steps) {
+    for effect in journal
+        .effects()
+        .filter(|effect| effect.step <= committed_steps)
+    {
         let message = match (&effect.request, &effect.outcome) {
-            (_, Some(EffectOutcome::Model { text, tool_calls, opaque, .. })) => {
-                Message::Assistant {
-                    text: text.clone(),
-                    tool_calls: tool_calls.iter().map(tool_call).collect(),
-                    opaque: opaque.iter().filter_map(opaque_part).collect(),
-                }
-            }
+            (
+                _,
+                Some(EffectOutcome::Model {
+                    text,
+                    tool_calls,
+                    opaque,
+                    ..
+                }),
+            ) => Message::Assistant {
+                text: text.clone(),
+                tool_calls: tool_calls.iter().map(tool_call).collect(),
+                opaque: opaque.iter().filter_map(opaque_part).collect(),
+            },
             (
                 EffectRequest::Tool { call_id, name, .. },
                 Some(EffectOutcome::Tool { content, is_error }),
@@ -78,7 +87,11 @@ fn tool_call(call: &RequestedCall) -> ToolCall {
         Value::String(text) => Arguments::Malformed(text.clone()),
         other => Arguments::Malformed(other.to_string()),
     };
-    ToolCall { id: call.call_id.clone(), name: call.name.clone(), arguments }
+    ToolCall {
+        id: call.call_id.clone(),
+        name: call.name.clone(),
+        arguments,
+    }
 }
 
 fn opaque_part(value: &Value) -> Option<OpaquePart> {
@@ -103,10 +116,18 @@ pub(crate) async fn recall(
         .into_iter()
         .map(|memory| {
             let vector = model.embed_text(&memory.text);
-            let near = if is_zero(&vector) { 0.0 } else { cosine(&wanted, &vector).unwrap_or(0.0) };
+            let near = if is_zero(&vector) {
+                0.0
+            } else {
+                cosine(&wanted, &vector).unwrap_or(0.0)
+            };
             (near, memory.text)
         })
         .collect();
     weighed.sort_by(|a, b| b.0.total_cmp(&a.0));
-    Ok(weighed.into_iter().take(MEMORIES_TOLD).map(|(_, text)| text).collect())
+    Ok(weighed
+        .into_iter()
+        .take(MEMORIES_TOLD)
+        .map(|(_, text)| text)
+        .collect())
 }

@@ -20,12 +20,19 @@ pub(crate) struct Journal(BTreeMap<(u32, u32), Effect>);
 
 impl Journal {
     pub(crate) fn new(effects: Vec<Effect>) -> Self {
-        Self(effects.into_iter().map(|effect| ((effect.step, effect.call), effect)).collect())
+        Self(
+            effects
+                .into_iter()
+                .map(|effect| ((effect.step, effect.call), effect))
+                .collect(),
+        )
     }
 
     /// What came back from a call, if it did.
     pub(crate) fn settled(&self, step: u32, call: u32) -> Option<&EffectOutcome> {
-        self.0.get(&(step, call)).and_then(|effect| effect.outcome.as_ref())
+        self.0
+            .get(&(step, call))
+            .and_then(|effect| effect.outcome.as_ref())
     }
 
     /// Whether a call was begun, perhaps by a worker that died during it.
@@ -35,7 +42,9 @@ impl Journal {
 
     /// How often a call was begun.
     pub(crate) fn attempts(&self, step: u32, call: u32) -> u32 {
-        self.0.get(&(step, call)).map_or(0, |effect| effect.attempts)
+        self.0
+            .get(&(step, call))
+            .map_or(0, |effect| effect.attempts)
     }
 
     /// All effects, in order.
@@ -65,7 +74,10 @@ impl Run<'_> {
         self.execution.version = version + 1;
         self.execution.updated_at = self.runner.store.now();
         for row in entries {
-            commit = commit.create(&OfOrg { org: self.execution.org, row });
+            commit = commit.create(&OfOrg {
+                org: self.execution.org,
+                row,
+            });
         }
         commit = commit.replace(&self.execution, version);
         Ok(self.runner.store.commit(commit).await?)
@@ -101,8 +113,8 @@ impl Run<'_> {
         entries: Vec<(StreamEntryKind, serde_json::Value)>,
     ) -> Result<(), Stop> {
         let version = self.execution.version;
-        if let EffectOutcome::Model { input_tokens, output_tokens, .. } = &outcome {
-            self.execution.usage.add_model_call(*input_tokens, *output_tokens);
+        if let EffectOutcome::Model { tokens, .. } = &outcome {
+            self.execution.usage.add_model_call(*tokens);
         }
         let effect = self.settled_effect(step, 0, request, outcome);
         let now = self.runner.store.now();
@@ -131,8 +143,10 @@ impl Run<'_> {
             name: requested.name.clone(),
             arguments: requested.arguments.clone(),
         };
-        let outcome =
-            EffectOutcome::Tool { content: reply.content.clone(), is_error: reply.is_error };
+        let outcome = EffectOutcome::Tool {
+            content: reply.content.clone(),
+            is_error: reply.is_error,
+        };
         let effect = self.settled_effect(step, call, request, outcome);
         let now = self.runner.store.now();
         let data = json!({
@@ -141,8 +155,13 @@ impl Run<'_> {
             "content": reply.content,
             "is_error": reply.is_error,
         });
-        let entry = self.execution.next_stream_entry(StreamEntryKind::ToolCallResult, data, now);
-        let commit = reply.change.add_to(self, self.commit()).put(&self.row(&effect));
+        let entry = self
+            .execution
+            .next_stream_entry(StreamEntryKind::ToolCallResult, data, now);
+        let commit = reply
+            .change
+            .add_to(self, self.commit())
+            .put(&self.row(&effect));
         self.write(commit, version, vec![entry]).await?;
         self.journal.record(effect);
         Ok(())
@@ -180,6 +199,9 @@ impl Run<'_> {
     }
 
     fn row(&self, effect: &Effect) -> OfOrg<Effect> {
-        OfOrg { org: self.execution.org, row: effect.clone() }
+        OfOrg {
+            org: self.execution.org,
+            row: effect.clone(),
+        }
     }
 }

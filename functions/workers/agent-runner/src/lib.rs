@@ -58,7 +58,11 @@ impl AgentRunner {
     /// A runner over a store, with the platform's model and a client for tools.
     #[must_use]
     pub fn new(store: Store, model: Arc<dyn ChatModel>, outbound: Client) -> Self {
-        Self { store, model, outbound }
+        Self {
+            store,
+            model,
+            outbound,
+        }
     }
 }
 
@@ -69,7 +73,11 @@ impl AgentRunner {
 pub fn from_environment(store: &Store) -> Result<Vec<Arc<dyn Handler>>, lambda::Error> {
     let model = llm::build(&ModelConfig::from_env(&process_environment)?)?;
     let outbound = Client::new(Policy::public())?;
-    Ok(vec![Arc::new(AgentRunner::new(store.clone(), model, outbound))])
+    Ok(vec![Arc::new(AgentRunner::new(
+        store.clone(),
+        model,
+        outbound,
+    ))])
 }
 
 #[async_trait]

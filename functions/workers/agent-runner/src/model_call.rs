@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::execution::{EffectOutcome, EffectRequest, RequestedCall, StreamEntryKind};
+use domain::execution::{EffectOutcome, EffectRequest, RequestedCall, StreamEntryKind, Tokens};
 use futures::StreamExt;
 use llm::{Arguments, Assembly, ChatRequest, ChatResponse, Delta, ModelError, ToolSpec, Usage};
 use serde_json::{Value, json};
@@ -26,16 +26,28 @@ pub(crate) async fn ask(
         tools: tool_specs(run),
         ..ChatRequest::default()
     };
-    let model = run.spec.model.clone().unwrap_or_else(|| run.runner.model.id().to_string());
+    let model = run
+        .spec
+        .model
+        .clone()
+        .unwrap_or_else(|| run.runner.model.id().to_string());
     let request = EffectRequest::Model { model };
     let attempt = run.journal.attempts(step, 0) + 1;
     let started = json!({ "step": step, "attempt": attempt });
-    run.begin_effect(step, 0, request.clone(), Some((StreamEntryKind::StepStarted, started)))
-        .await?;
+    run.begin_effect(
+        step,
+        0,
+        request.clone(),
+        Some((StreamEntryKind::StepStarted, started)),
+    )
+    .await?;
 
     let message_id = format!("{}-{step}-{attempt}", run.execution.id);
     let time = run.attempt.budget.remaining();
+    let called_at = Instant::now();
     let streamed = tokio::time::timeout(time, stream_reply(run, chat, &message_id)).await;
+    let took_ms = called_at.elapsed().as_secs_f64() * 1000.0;
+    metrics::histogram!("outside_call_ms", "target" => "model").record(took_ms);
     let (response, mut tail) = match streamed {
         Ok(Ok(Ok(reply))) => reply,
         Ok(Ok(Err(error))) => return Ok(Err(error)),
@@ -45,7 +57,8 @@ pub(crate) async fn ask(
     };
     tail.extend(tool_call_entries(&response));
     let outcome = outcome_of(response);
-    run.settle_model(step, request, outcome.clone(), tail).await?;
+    run.settle_model(step, request, outcome.clone(), tail)
+        .await?;
     Ok(Ok(outcome))
 }
 
@@ -73,7 +86,9 @@ async fn stream_reply(
             Ok(delta) => delta,
             Err(error) => return Ok(Err(error)),
         };
-        let Delta::TextDelta { text: piece } = delta else { continue };
+        let Delta::TextDelta { text: piece } = delta else {
+            continue;
+        };
         if !begun {
             begun = true;
             let data = json!({ "message_id": message_id, "role": "assistant" });
@@ -90,7 +105,10 @@ async fn stream_reply(
         pending.push(content(message_id, &mut text));
     }
     if begun {
-        pending.push((StreamEntryKind::TextMessageEnd, json!({ "message_id": message_id })));
+        pending.push((
+            StreamEntryKind::TextMessageEnd,
+            json!({ "message_id": message_id }),
+        ));
     }
     Ok(assembly.finish().map(|response| (response, pending)))
 }
@@ -155,8 +173,13 @@ fn outcome_of(response: ChatResponse) -> EffectOutcome {
             .filter_map(|part| serde_json::to_value(part).ok())
             .collect(),
         stop_reason,
-        input_tokens: usage.input_tokens,
-        output_tokens: usage.output_tokens,
+        tokens: Tokens {
+            input_tokens: usage.input_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            cache_write_tokens: usage.cache_write_tokens,
+            output_tokens: usage.output_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+        },
     }
 }
 

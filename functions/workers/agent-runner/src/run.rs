@@ -98,9 +98,9 @@ fn outcome(stop: Stop) -> Outcome {
         Stop::Ended => Outcome::done(),
         Stop::Yield => Outcome::Yield,
         Stop::Retry(error) => Outcome::Retry { error, after: None },
-        Stop::Fail(failure) => {
-            Outcome::Fail { error: JobError::new(failure.code, failure.message) }
-        }
+        Stop::Fail(failure) => Outcome::Fail {
+            error: JobError::new(failure.code, failure.message),
+        },
     }
 }
 
@@ -114,7 +114,9 @@ impl<'a> Run<'a> {
     ) -> Result<Option<Self>, Stop> {
         let store = &runner.store;
         let executions = store.executions(tenant);
-        let Some(execution) = executions.get(id).await? else { return Ok(None) };
+        let Some(execution) = executions.get(id).await? else {
+            return Ok(None);
+        };
         if execution.state.is_terminal() {
             return Ok(None);
         }
@@ -144,10 +146,17 @@ impl<'a> Run<'a> {
         loop {
             self.check_limits()?;
             let step = self.execution.steps + 1;
-            let EffectOutcome::Model { text, tool_calls, stop_reason, .. } =
-                self.model_turn(step).await?
+            let EffectOutcome::Model {
+                text,
+                tool_calls,
+                stop_reason,
+                ..
+            } = self.model_turn(step).await?
             else {
-                return Err(Stop::Fail(Failure::new("journal", "The journal is not readable.")));
+                return Err(Stop::Fail(Failure::new(
+                    "journal",
+                    "The journal is not readable.",
+                )));
             };
             if tool_calls.is_empty() {
                 return self.conclude(&text, &stop_reason).await;
@@ -162,13 +171,19 @@ impl<'a> Run<'a> {
         if self.runner.store.now() >= self.execution.deadline() {
             return Err(Stop::Fail(Failure::new(
                 "deadline_exceeded",
-                format!("The execution did not end within its {} seconds.", limits.max_seconds),
+                format!(
+                    "The execution did not end within its {} seconds.",
+                    limits.max_seconds
+                ),
             )));
         }
         if self.execution.steps >= limits.max_steps {
             return Err(Stop::Fail(Failure::new(
                 "step_limit",
-                format!("The agent did not answer within its {} steps.", limits.max_steps),
+                format!(
+                    "The agent did not answer within its {} steps.",
+                    limits.max_steps
+                ),
             )));
         }
         if self.attempt.budget.should_yield() || self.attempt.cancel.is_cancelled() {
@@ -234,7 +249,8 @@ impl<'a> Run<'a> {
             }
             if index >= MAX_CALLS_PER_STEP {
                 let refusal = format!("At most {MAX_CALLS_PER_STEP} tools can be called at once.");
-                self.settle_tool(step, number, call, crate::tools::Reply::error(refusal)).await?;
+                self.settle_tool(step, number, call, crate::tools::Reply::error(refusal))
+                    .await?;
                 continue;
             }
             crate::tools::call(self, step, number, call).await?;
@@ -249,7 +265,9 @@ impl<'a> Run<'a> {
             .transition(ExecutionState::Running, now)
             .map_err(|error| Stop::Fail(Failure::new("illegal_transition", error.to_string())))?;
         let data = json!({ "agent": self.execution.agent, "input": self.execution.input });
-        let entry = self.execution.next_stream_entry(StreamEntryKind::RunStarted, data, now);
+        let entry = self
+            .execution
+            .next_stream_entry(StreamEntryKind::RunStarted, data, now);
         let data = json!({ "agent": self.execution.agent, "task": self.execution.task });
         let event = self.event(EventKind::ExecutionStarted, data);
         let commit = self.commit().event(event);
@@ -261,7 +279,9 @@ impl<'a> Run<'a> {
         self.execution.steps = step;
         let now = self.runner.store.now();
         let data = json!({ "step": step });
-        let entry = self.execution.next_stream_entry(StreamEntryKind::StepFinished, data, now);
+        let entry = self
+            .execution
+            .next_stream_entry(StreamEntryKind::StepFinished, data, now);
         self.write(self.commit(), version, vec![entry]).await
     }
 
@@ -295,12 +315,18 @@ impl<'a> Run<'a> {
             "truncated": stop_reason == "max_tokens",
         });
         let entries = vec![
-            self.execution.next_stream_entry(StreamEntryKind::StepFinished, step, now),
-            self.execution.next_stream_entry(StreamEntryKind::RunFinished, finished, now),
+            self.execution
+                .next_stream_entry(StreamEntryKind::StepFinished, step, now),
+            self.execution
+                .next_stream_entry(StreamEntryKind::RunFinished, finished, now),
         ];
         let data = json!({ "agent": self.execution.agent, "task": self.execution.task });
-        let commit = self.commit().event(self.event(EventKind::ExecutionCompleted, data));
-        let commit = self.with_task(commit, TaskStatus::Completed, Some(text)).await?;
+        let commit = self
+            .commit()
+            .event(self.event(EventKind::ExecutionCompleted, data));
+        let commit = self
+            .with_task(commit, TaskStatus::Completed, Some(text))
+            .await?;
         self.write(commit, version, entries).await
     }
 
@@ -314,7 +340,11 @@ impl<'a> Run<'a> {
         self.execution = execution;
         let now = self.runner.store.now();
         let version = self.execution.version;
-        if self.execution.transition(ExecutionState::Failed, now).is_err() {
+        if self
+            .execution
+            .transition(ExecutionState::Failed, now)
+            .is_err()
+        {
             return Err(Stop::Ended);
         }
         tracing::warn!(execution = %self.execution.id, code = failure.code, "an execution failed");
@@ -329,7 +359,9 @@ impl<'a> Run<'a> {
             "code": failure.code,
         });
         self.execution.failure = Some(failure);
-        let commit = self.commit().event(self.event(EventKind::ExecutionFailed, data));
+        let commit = self
+            .commit()
+            .event(self.event(EventKind::ExecutionFailed, data));
         let commit = self.with_task(commit, TaskStatus::Blocked, None).await?;
         self.write(commit, version, vec![entry]).await
     }
@@ -341,9 +373,13 @@ impl<'a> Run<'a> {
         status: TaskStatus,
         result: Option<&str>,
     ) -> Result<Commit, Stop> {
-        let Some(id) = self.execution.task else { return Ok(commit) };
+        let Some(id) = self.execution.task else {
+            return Ok(commit);
+        };
         let store = &self.runner.store;
-        let Some(current) = store.tasks(self.tenant).get(id).await? else { return Ok(commit) };
+        let Some(current) = store.tasks(self.tenant).get(id).await? else {
+            return Ok(commit);
+        };
         let mut task = current.clone();
         if task.execution != Some(self.execution.id) || task.transition(status).is_err() {
             return Ok(commit);
@@ -365,25 +401,34 @@ impl<'a> Run<'a> {
     /// The agent, in this run, as the cause of what it does.
     pub(crate) fn cause(&self) -> Cause {
         Cause {
-            actor: Actor::Agent { id: self.execution.agent, execution: self.execution.id },
+            actor: Actor::Agent {
+                id: self.execution.agent,
+                execution: self.execution.id,
+            },
             correlation_id: self.execution.correlation_id.clone(),
         }
     }
 
     fn event(&self, kind: EventKind, data: serde_json::Value) -> domain::event::Event {
-        self.runner.store.event(self.tenant, &self.cause(), kind, self.execution.id, data)
+        self.runner
+            .store
+            .event(self.tenant, &self.cause(), kind, self.execution.id, data)
     }
 }
 
 async fn spec_of(store: &Store, tenant: Tenant, execution: &Execution) -> Result<AgentSpec, Stop> {
     let agents = store.agents(tenant);
-    let version: Option<AgentVersion> =
-        agents.version(execution.agent, execution.agent_version).await?;
+    let version: Option<AgentVersion> = agents
+        .version(execution.agent, execution.agent_version)
+        .await?;
     if let Some(version) = version {
         return Ok(version.spec);
     }
     let agent: Option<Agent> = agents.get(execution.agent).await?;
     agent.map(|agent| agent.spec).ok_or_else(|| {
-        Stop::Retry(JobError::new("agent_missing", "the agent's version cannot be read"))
+        Stop::Retry(JobError::new(
+            "agent_missing",
+            "the agent's version cannot be read",
+        ))
     })
 }

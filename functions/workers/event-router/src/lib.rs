@@ -43,7 +43,11 @@ impl StreamReader for EventRouter {
         for (position, item) in items.into_iter().enumerate() {
             match event_from_image(item) {
                 Ok(event) => {
-                    by_org.entry(event.org).or_insert((position, Vec::new())).1.push(event);
+                    by_org
+                        .entry(event.org)
+                        .or_insert((position, Vec::new()))
+                        .1
+                        .push(event);
                 }
                 // It will not become an event by coming again, and must not hold up the others.
                 Err(error) => tracing::error!(%error, "a log item is not an event"),

@@ -1,0 +1,96 @@
+//! From an upload to passages that can be found, and back to nothing.
+//!
+//! | job | what it does | file |
+//! |---|---|---|
+//! | `file.process` | reads a file, keeps its chunks, has them indexed | `process.rs` |
+//! | `document.index` | embeds the chunks into one knowledge base | `index.rs` |
+//! | `document.unindex` | removes the chunks of a document that was taken out | `unindex.rs` |
+//! | `file.purge` | removes what a deleted file has left behind | `purge.rs` |
+//!
+//! Every job may be delivered again, and taken over when its worker died: each looks first at what
+//! stands, and says what it did in one commit under its fence. A file or document that changed
+//! meanwhile ends the job without effect.
+//!
+//! A file that cannot be read is the file's failure and not the job's: the file ends as `failed`
+//! with a reason for people, and the job is done. Trouble of ours is tried again, and after
+//! some tries (`attempts.rs`) it becomes a failure that people see as well, so that
+//! nothing is "processing" for ever.
+
+mod attempts;
+mod extracted;
+mod index;
+mod process;
+mod purge;
+mod read;
+mod trouble;
+mod unindex;
+
+use std::sync::Arc;
+
+use documents::{Isolation, Limits};
+use store::Store;
+use work::Handler;
+
+/// How often a change that meets others is tried.
+const TRIES: u32 = 5;
+
+/// How files are read.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// Where the parsers run.
+    pub isolation: Isolation,
+    /// How much of the machine one file may use.
+    pub limits: Limits,
+}
+
+impl Reader {
+    /// On threads of this process, with the limits of the platform: stops a parser that panics or
+    /// is slow, and not one that overflows its stack.
+    #[must_use]
+    pub fn on_threads() -> Self {
+        Self {
+            isolation: Isolation::Thread,
+            limits: Limits::default(),
+        }
+    }
+
+    /// In processes of the program that is running, with the limits of the platform. Its `main`
+    /// has to call [`documents::serve_if_child`] before anything else; in a program that does not,
+    /// each file would start that program anew.
+    ///
+    /// # Errors
+    /// When the system does not tell where that program is.
+    pub fn of_this_program() -> std::io::Result<Self> {
+        Ok(Self {
+            isolation: Isolation::this_program()?,
+            ..Self::on_threads()
+        })
+    }
+}
+
+/// The handlers of this worker, for a host that mounts them beside others. Files are read on
+/// threads.
+#[must_use]
+pub fn handlers(store: &Store) -> Vec<Arc<dyn Handler>> {
+    handlers_with(store, Reader::on_threads())
+}
+
+/// The handlers of this worker.
+#[must_use]
+pub fn handlers_with(store: &Store, reader: Reader) -> Vec<Arc<dyn Handler>> {
+    vec![
+        Arc::new(process::ProcessFile {
+            store: store.clone(),
+            reader,
+        }),
+        Arc::new(index::IndexDocument {
+            store: store.clone(),
+        }),
+        Arc::new(unindex::UnindexDocument {
+            store: store.clone(),
+        }),
+        Arc::new(purge::PurgeFile {
+            store: store.clone(),
+        }),
+    ]
+}

@@ -34,8 +34,11 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
     ("x-google-metadata-request", METADATA),
     ("x-metadata-token", METADATA),
 ];
-const REFUSED_HEADER_PREFIXES: &[(&str, &str)] =
-    &[("proxy-", HOP), ("x-aws-ec2-metadata-", METADATA), ("lambda-runtime-", METADATA)];
+const REFUSED_HEADER_PREFIXES: &[(&str, &str)] = &[
+    ("proxy-", HOP),
+    ("x-aws-ec2-metadata-", METADATA),
+    ("lambda-runtime-", METADATA),
+];
 
 const SECRET: &str = "must not be set here: everyone who may see the tool would read it";
 const FRAMING: &str = "is set by the platform, from the URL and the body";
@@ -77,7 +80,10 @@ impl HttpAction {
             Err(error) => note("/url".to_owned(), error.to_string()),
         }
         if self.headers.len() > MAX_HEADERS {
-            note("/headers".to_owned(), format!("must have at most {MAX_HEADERS} entries"));
+            note(
+                "/headers".to_owned(),
+                format!("must have at most {MAX_HEADERS} entries"),
+            );
         }
         let mut names = Vec::new();
         for (name, value) in &self.headers {
@@ -91,7 +97,10 @@ impl HttpAction {
             names.push(lower);
         }
         if !(1..=MAX_TIMEOUT_SECONDS).contains(&self.timeout_seconds) {
-            note("/timeout_seconds".to_owned(), format!("must be 1 to {MAX_TIMEOUT_SECONDS}"));
+            note(
+                "/timeout_seconds".to_owned(),
+                format!("must be 1 to {MAX_TIMEOUT_SECONDS}"),
+            );
         }
         problems
     }
@@ -144,17 +153,26 @@ impl HttpAction {
         let arguments = arguments
             .as_object()
             .ok_or_else(|| refused("arguments: must be an object".to_owned()))?;
-        let mut url = template.expand(arguments).map_err(ArgumentError::Arguments)?;
+        let mut url = template
+            .expand(arguments)
+            .map_err(ArgumentError::Arguments)?;
         let placed: Vec<&str> = template.arguments().collect();
-        let rest = arguments.iter().filter(|(name, _)| !placed.contains(&name.as_str()));
+        let rest = arguments
+            .iter()
+            .filter(|(name, _)| !placed.contains(&name.as_str()));
         let body = if self.method.has_body() {
-            Some(Value::Object(rest.map(|(name, value)| (name.clone(), value.clone())).collect()))
+            Some(Value::Object(
+                rest.map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+            ))
         } else {
             let fixed = template.parameters();
             let mut separator = if self.url.contains('?') { '&' } else { '?' };
             for (name, value) in rest {
                 if overrides(&fixed, name) {
-                    return Err(refused(format!("/{name}: the tool itself sets this parameter")));
+                    return Err(refused(format!(
+                        "/{name}: the tool itself sets this parameter"
+                    )));
                 }
                 for text in query_values(value) {
                     url.push(separator);
@@ -171,7 +189,11 @@ impl HttpAction {
                 "arguments: the URL would have more than {MAX_EXPANDED_URL_BYTES} bytes"
             )));
         }
-        Ok(ExpandedRequest { method: self.method, url, body })
+        Ok(ExpandedRequest {
+            method: self.method,
+            url,
+            body,
+        })
     }
 }
 
@@ -179,19 +201,30 @@ impl HttpAction {
 #[must_use]
 pub fn header_problem(name: &str, value: &str) -> Option<&'static str> {
     let is_token = (1..=MAX_HEADER_NAME_BYTES).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
     if !is_token {
         return Some("is not the name of a header");
     }
     let name = name.to_ascii_lowercase();
     let exact = REFUSED_HEADERS.iter().find(|(refused, _)| *refused == name);
-    let prefixed = || REFUSED_HEADER_PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix));
+    let prefixed = || {
+        REFUSED_HEADER_PREFIXES
+            .iter()
+            .find(|(prefix, _)| name.starts_with(prefix))
+    };
     if let Some((_, reason)) = exact.or_else(prefixed) {
         return Some(reason);
     }
     let printable = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
-    if value.len() > MAX_HEADER_VALUE_BYTES || value.trim() != value || !value.bytes().all(printable) {
-        return Some("must have a value of at most 1,024 printable ASCII characters, with no space at its ends");
+    if value.len() > MAX_HEADER_VALUE_BYTES
+        || value.trim() != value
+        || !value.bytes().all(printable)
+    {
+        return Some(
+            "must have a value of at most 1,024 printable ASCII characters, with no space at its ends",
+        );
     }
     None
 }
@@ -204,7 +237,12 @@ fn overrides(fixed: &[String], name: &str) -> bool {
 
 /// Whether a schema that names types names plain ones only.
 fn is_plain(schema: &Value) -> bool {
-    let plain = |kind: &Value| matches!(kind.as_str(), Some("string" | "integer" | "number" | "boolean"));
+    let plain = |kind: &Value| {
+        matches!(
+            kind.as_str(),
+            Some("string" | "integer" | "number" | "boolean")
+        )
+    };
     match &schema["type"] {
         Value::Null => true,
         Value::Array(kinds) => kinds.iter().all(plain),
@@ -235,7 +273,12 @@ mod tests {
     use super::*;
 
     fn action(method: HttpMethod, url: &str) -> HttpAction {
-        HttpAction { method, url: url.to_owned(), headers: BTreeMap::new(), timeout_seconds: 20 }
+        HttpAction {
+            method,
+            url: url.to_owned(),
+            headers: BTreeMap::new(),
+            timeout_seconds: 20,
+        }
     }
 
     fn parameters() -> Value {
@@ -253,7 +296,11 @@ mod tests {
     }
 
     fn fields(action: &HttpAction) -> Vec<String> {
-        action.problems(&parameters()).into_iter().map(|problem| problem.field).collect()
+        action
+            .problems(&parameters())
+            .into_iter()
+            .map(|problem| problem.field)
+            .collect()
     }
 
     #[test]
@@ -313,26 +360,37 @@ mod tests {
             ]
         );
         action.timeout_seconds = MAX_TIMEOUT_SECONDS;
-        action.headers = (0..=MAX_HEADERS).map(|n| (format!("x-{n}"), "v".to_owned())).collect();
+        action.headers = (0..=MAX_HEADERS)
+            .map(|n| (format!("x-{n}"), "v".to_owned()))
+            .collect();
         assert_eq!(fields(&action), ["/headers"]);
     }
 
     #[test]
     fn arguments_that_the_url_does_not_name_travel_in_query_or_body() {
-        let arguments =
-            json!({ "id": "7", "tags": ["a", 2, null, [3]], "skip": null, "on": true, "o": { "k": 1 } });
-        let get = action(HttpMethod::Get, "https://a.example/{id}?v=1").expand(&arguments).unwrap();
+        let arguments = json!({ "id": "7", "tags": ["a", 2, null, [3]], "skip": null, "on": true, "o": { "k": 1 } });
+        let get = action(HttpMethod::Get, "https://a.example/{id}?v=1")
+            .expand(&arguments)
+            .unwrap();
         assert_eq!(
             get.url,
             "https://a.example/7?v=1&o=%7B%22k%22%3A1%7D&on=true&tags=a&tags=2&tags=%5B3%5D"
         );
         assert_eq!(get.body, None);
-        let put = action(HttpMethod::Put, "https://a.example/{id}?v=1").expand(&arguments).unwrap();
+        let put = action(HttpMethod::Put, "https://a.example/{id}?v=1")
+            .expand(&arguments)
+            .unwrap();
         assert_eq!(put.url, "https://a.example/7?v=1");
-        let rest = json!({ "tags": ["a", 2, null, [3]], "skip": null, "on": true, "o": { "k": 1 } });
+        let rest =
+            json!({ "tags": ["a", 2, null, [3]], "skip": null, "on": true, "o": { "k": 1 } });
         assert_eq!(put.body, Some(rest));
-        let bare = action(HttpMethod::Post, "https://a.example").expand(&json!({})).unwrap();
-        assert_eq!((bare.url.as_str(), bare.body), ("https://a.example", Some(json!({}))));
+        let bare = action(HttpMethod::Post, "https://a.example")
+            .expand(&json!({}))
+            .unwrap();
+        assert_eq!(
+            (bare.url.as_str(), bare.body),
+            ("https://a.example", Some(json!({})))
+        );
     }
 
     #[test]
@@ -347,7 +405,10 @@ mod tests {
             json!({ "id": "1", "q": "x".repeat(MAX_EXPANDED_URL_BYTES) }),
         ] {
             let refused = get.expand(&arguments);
-            assert!(matches!(refused, Err(ArgumentError::Arguments(_))), "{arguments}");
+            assert!(
+                matches!(refused, Err(ArgumentError::Arguments(_))),
+                "{arguments}"
+            );
         }
         let broken = action(HttpMethod::Get, "https://{id}/").expand(&json!({ "id": "a" }));
         assert!(matches!(broken, Err(ArgumentError::Schema(_))));

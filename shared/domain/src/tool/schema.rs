@@ -47,11 +47,18 @@ impl ArgumentSchema {
             return Err(ArgumentError::Schema("`type` must be `object`".to_owned()));
         }
         if schema.to_string().len() > MAX_SCHEMA_BYTES {
-            return Err(ArgumentError::Schema(format!("it has more than {MAX_SCHEMA_BYTES} bytes")));
+            return Err(ArgumentError::Schema(format!(
+                "it has more than {MAX_SCHEMA_BYTES} bytes"
+            )));
         }
-        Measure { root: schema, nodes: 0, patterns: 0, open: Vec::new() }
-            .value(schema)
-            .map_err(ArgumentError::Schema)?;
+        Measure {
+            root: schema,
+            nodes: 0,
+            patterns: 0,
+            open: Vec::new(),
+        }
+        .value(schema)
+        .map_err(ArgumentError::Schema)?;
         let patterns = jsonschema::PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
         jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
@@ -72,11 +79,19 @@ impl ArgumentSchema {
             .take(10)
             .map(|error| {
                 let pointer = error.instance_path().to_string();
-                let place = if pointer.is_empty() { "arguments" } else { pointer.as_str() };
+                let place = if pointer.is_empty() {
+                    "arguments"
+                } else {
+                    pointer.as_str()
+                };
                 format!("{place}: {error}")
             })
             .collect();
-        if problems.is_empty() { Ok(()) } else { Err(ArgumentError::Arguments(problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ArgumentError::Arguments(problems))
+        }
     }
 }
 
@@ -93,7 +108,9 @@ impl<'a> Measure<'a> {
     fn value(&mut self, value: &'a Value) -> Result<(), String> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(format!("with its references written out it has more than {MAX_NODES} values"));
+            return Err(format!(
+                "with its references written out it has more than {MAX_NODES} values"
+            ));
         }
         match value {
             Value::Object(fields) => {
@@ -126,7 +143,9 @@ impl<'a> Measure<'a> {
             _ => {}
         }
         if self.patterns > MAX_PATTERNS {
-            return Err(format!("it has more than {MAX_PATTERNS} regular expressions"));
+            return Err(format!(
+                "it has more than {MAX_PATTERNS} regular expressions"
+            ));
         }
         self.value(field)
     }
@@ -139,7 +158,9 @@ impl<'a> Measure<'a> {
             .strip_prefix('#')
             .filter(|pointer| pointer.starts_with('/'))
             .and_then(|pointer| self.root.pointer(pointer))
-            .ok_or_else(|| format!("`{target}` is not a place in this schema, such as `#/$defs/x`"))?;
+            .ok_or_else(|| {
+                format!("`{target}` is not a place in this schema, such as `#/$defs/x`")
+            })?;
         self.open.push(target);
         self.value(found)?;
         self.open.pop();
@@ -154,7 +175,9 @@ mod tests {
     use super::*;
 
     fn refusal(schema: &Value) -> String {
-        ArgumentSchema::compile(schema).expect_err(&schema.to_string()).to_string()
+        ArgumentSchema::compile(schema)
+            .expect_err(&schema.to_string())
+            .to_string()
     }
 
     #[test]
@@ -181,8 +204,13 @@ mod tests {
             "$defs": { "port": { "type": "string", "pattern": "^[A-Z]{5}$" } }
         }))
         .unwrap();
-        assert_eq!(schema.check(&json!({ "from": "NLRTM", "to": "SGSIN" })), Ok(()));
-        let error = schema.check(&json!({ "from": "NLRTM", "to": "sg" })).unwrap_err();
+        assert_eq!(
+            schema.check(&json!({ "from": "NLRTM", "to": "SGSIN" })),
+            Ok(())
+        );
+        let error = schema
+            .check(&json!({ "from": "NLRTM", "to": "sg" }))
+            .unwrap_err();
         assert!(error.to_string().starts_with("/to:"), "{error}");
     }
 
@@ -221,10 +249,14 @@ mod tests {
     fn size_and_regular_expressions_are_bounded() {
         let long = json!({ "type": "object", "description": "x".repeat(MAX_SCHEMA_BYTES) });
         assert!(refusal(&long).contains("bytes"));
-        let many: serde_json::Map<_, _> =
-            (0..=MAX_PATTERNS).map(|n| (format!("^{n}$"), json!({}))).collect();
-        assert!(refusal(&json!({ "type": "object", "patternProperties": many })).contains("regular"));
-        let huge = json!({ "type": "object", "properties": { "a": { "pattern": "\\p{L}{5000}" } } });
+        let many: serde_json::Map<_, _> = (0..=MAX_PATTERNS)
+            .map(|n| (format!("^{n}$"), json!({})))
+            .collect();
+        assert!(
+            refusal(&json!({ "type": "object", "patternProperties": many })).contains("regular")
+        );
+        let huge =
+            json!({ "type": "object", "properties": { "a": { "pattern": "\\p{L}{5000}" } } });
         assert!(ArgumentSchema::compile(&huge).is_err());
     }
 }

@@ -80,13 +80,22 @@ impl UrlTemplate {
             None => (tail, None),
         };
         let path = match path.strip_prefix('/') {
-            Some(segments) => segments.split('/').map(pieces).collect::<Result<Vec<_>, _>>()?,
+            Some(segments) => segments
+                .split('/')
+                .map(pieces)
+                .collect::<Result<Vec<_>, _>>()?,
             None if path.is_empty() => Vec::new(),
             None => return Err(TemplateError::Fragment),
         };
-        let query = query.map(|query| pieces(query).and_then(values_only)).transpose()?;
+        let query = query
+            .map(|query| pieces(query).and_then(values_only))
+            .transpose()?;
         let origin = text[..text.len() - tail.len()].to_owned();
-        let template = Self { origin, path, query };
+        let template = Self {
+            origin,
+            path,
+            query,
+        };
         template.check_skeleton()?;
         Ok(template)
     }
@@ -94,10 +103,14 @@ impl UrlTemplate {
     /// The names of the arguments, in the order of their places.
     pub fn arguments(&self) -> impl Iterator<Item = &str> {
         let query = self.query.iter().flatten();
-        self.path.iter().flatten().chain(query).filter_map(|piece| match piece {
-            Piece::Argument(name) => Some(name.as_str()),
-            Piece::Text(_) => None,
-        })
+        self.path
+            .iter()
+            .flatten()
+            .chain(query)
+            .filter_map(|piece| match piece {
+                Piece::Argument(name) => Some(name.as_str()),
+                Piece::Text(_) => None,
+            })
     }
 
     /// The names of the query's parameters, decoded.
@@ -105,7 +118,11 @@ impl UrlTemplate {
     pub fn parameters(&self) -> Vec<String> {
         // Arguments are values only, so every name is in the skeleton.
         Url::parse(&self.skeleton())
-            .map(|url| url.query_pairs().map(|(name, _)| name.into_owned()).collect())
+            .map(|url| {
+                url.query_pairs()
+                    .map(|(name, _)| name.into_owned())
+                    .collect()
+            })
             .unwrap_or_default()
     }
 
@@ -158,7 +175,11 @@ impl UrlTemplate {
                 }
             }
         }
-        if problems.is_empty() { Ok(url) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(url)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The URL with a harmless letter in each place.
@@ -186,7 +207,10 @@ impl UrlTemplate {
 
     /// The host as written, without the port.
     fn host(&self) -> &str {
-        let authority = self.origin.split_once("://").map_or("", |(_, authority)| authority);
+        let authority = self
+            .origin
+            .split_once("://")
+            .map_or("", |(_, authority)| authority);
         let end = if authority.starts_with('[') {
             authority.find(']').map(|bracket| bracket + 1)
         } else {
@@ -204,7 +228,8 @@ impl UrlTemplate {
         if fixed_dots {
             return Err(TemplateError::DotSegment);
         }
-        let url = Url::parse(&self.skeleton()).map_err(|error| TemplateError::Host(error.to_string()))?;
+        let url =
+            Url::parse(&self.skeleton()).map_err(|error| TemplateError::Host(error.to_string()))?;
         // `https:///x` and `https://0x7f.1` have a host to some parsers, and another to the rest.
         let read = url.host_str().unwrap_or_default();
         if read != self.host().to_ascii_lowercase() {
@@ -237,7 +262,9 @@ fn pieces(text: &str) -> Result<Vec<Piece>, TemplateError> {
         push_text(&mut pieces, before)?;
         let (name, behind) = after[1..].split_once('}').ok_or(TemplateError::Brace)?;
         if !is_argument_name(name) {
-            return Err(TemplateError::Name(name.chars().take(MAX_ARGUMENT_NAME).collect()));
+            return Err(TemplateError::Name(
+                name.chars().take(MAX_ARGUMENT_NAME).collect(),
+            ));
         }
         pieces.push(Piece::Argument(name.to_owned()));
         rest = behind;
@@ -277,7 +304,9 @@ fn values_only(query: Vec<Piece>) -> Result<Vec<Piece>, TemplateError> {
                 let parameter = text.rsplit_once('&').map(|(_, last)| last);
                 in_value = parameter.map_or(in_value || text.contains('='), |p| p.contains('='));
             }
-            Piece::Argument(name) if !in_value => return Err(TemplateError::QueryName(name.clone())),
+            Piece::Argument(name) if !in_value => {
+                return Err(TemplateError::QueryName(name.clone()));
+            }
             Piece::Argument(_) => {}
         }
     }
@@ -286,24 +315,29 @@ fn values_only(query: Vec<Piece>) -> Result<Vec<Piece>, TemplateError> {
 
 fn is_argument_name(name: &str) -> bool {
     (1..=MAX_ARGUMENT_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn plain_value(name: &str, arguments: &Map<String, Value>) -> Result<String, String> {
-    arguments
-        .get(name)
-        .and_then(plain_text)
-        .ok_or_else(|| format!("/{name}: must be a text, number or boolean, since the URL needs it"))
+    arguments.get(name).and_then(plain_text).ok_or_else(|| {
+        format!("/{name}: must be a text, number or boolean, since the URL needs it")
+    })
 }
 
 fn path_value(name: &str, arguments: &Map<String, Value>) -> Result<String, String> {
     let value = plain_value(name, arguments)?;
     // An empty segment names another place: often the whole collection.
     if value.is_empty() {
-        return Err(format!("/{name}: must not be empty, since it is part of a path"));
+        return Err(format!(
+            "/{name}: must not be empty, since it is part of a path"
+        ));
     }
     if value.chars().any(char::is_control) {
-        return Err(format!("/{name}: must not hold control characters, since it is part of a path"));
+        return Err(format!(
+            "/{name}: must not hold control characters, since it is part of a path"
+        ));
     }
     Ok(value)
 }
@@ -332,7 +366,9 @@ pub(super) fn encode_into(url: &mut String, text: &str) {
 /// Whether a server that decodes before it splits could climb up a folder here. Encoding does not
 /// help: `%2e%2e` is `..` to every parser, and some proxies decode `%2F` before they look for it.
 fn climbs(segment: &str) -> bool {
-    segment.split(['/', '\\']).any(|part| part == "." || part == "..")
+    segment
+        .split(['/', '\\'])
+        .any(|part| part == "." || part == "..")
 }
 
 /// `text` with its valid percent-escapes decoded.
@@ -340,7 +376,9 @@ fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, behind @ ..] = rest {
-        let escaped = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = behind
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) if *first == b'%' => {
                 bytes.push(byte);
@@ -367,18 +405,35 @@ mod tests {
     }
 
     fn expand(template: &str, arguments: Value) -> Result<String, Vec<String>> {
-        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
-        UrlTemplate::parse(template).expect(template).expand(&arguments)
+        let Value::Object(arguments) = arguments else {
+            panic!("arguments are an object")
+        };
+        UrlTemplate::parse(template)
+            .expect(template)
+            .expand(&arguments)
     }
 
     #[test]
     fn a_template_names_its_arguments_and_parameters() {
         let template =
-            UrlTemplate::parse("https://a.example:8443/v1/{id}/f.{ext}?k=%61&q={q}&to=x{to}").unwrap();
-        assert_eq!(template.arguments().collect::<Vec<_>>(), ["id", "ext", "q", "to"]);
+            UrlTemplate::parse("https://a.example:8443/v1/{id}/f.{ext}?k=%61&q={q}&to=x{to}")
+                .unwrap();
+        assert_eq!(
+            template.arguments().collect::<Vec<_>>(),
+            ["id", "ext", "q", "to"]
+        );
         assert_eq!(template.parameters(), ["k", "q", "to"]);
-        for plain in ["http://a.example", "https://[::1]:9/x", "https://a.example?x=1", "https://a.example/"] {
-            assert_eq!(UrlTemplate::parse(plain).unwrap().arguments().count(), 0, "{plain}");
+        for plain in [
+            "http://a.example",
+            "https://[::1]:9/x",
+            "https://a.example?x=1",
+            "https://a.example/",
+        ] {
+            assert_eq!(
+                UrlTemplate::parse(plain).unwrap().arguments().count(),
+                0,
+                "{plain}"
+            );
         }
     }
 
@@ -392,13 +447,32 @@ mod tests {
         ] {
             assert_eq!(refusal(host), TemplateError::ArgumentInHost, "{host}");
         }
-        for scheme in ["{scheme}://a.example/", "ftp://a.example/", "//a.example/", "HTTPS://a.example", ""] {
+        for scheme in [
+            "{scheme}://a.example/",
+            "ftp://a.example/",
+            "//a.example/",
+            "HTTPS://a.example",
+            "",
+        ] {
             assert_eq!(refusal(scheme), TemplateError::Scheme, "{scheme}");
         }
-        assert_eq!(refusal("https://u{x}@a.example/"), TemplateError::ArgumentInHost);
-        assert_eq!(refusal("https://user:pw@a.example/"), TemplateError::Credentials);
-        for query in ["https://a.example/?{q}", "https://a.example/?a=1&{q}=2", "https://a.example/?a={b}&x{q}=1"] {
-            assert!(matches!(refusal(query), TemplateError::QueryName(_)), "{query}");
+        assert_eq!(
+            refusal("https://u{x}@a.example/"),
+            TemplateError::ArgumentInHost
+        );
+        assert_eq!(
+            refusal("https://user:pw@a.example/"),
+            TemplateError::Credentials
+        );
+        for query in [
+            "https://a.example/?{q}",
+            "https://a.example/?a=1&{q}=2",
+            "https://a.example/?a={b}&x{q}=1",
+        ] {
+            assert!(
+                matches!(refusal(query), TemplateError::QueryName(_)),
+                "{query}"
+            );
         }
     }
 
@@ -438,14 +512,23 @@ mod tests {
         ] {
             let _ = refusal(text);
         }
-        assert_eq!(refusal(&format!("https://a.example/{}", "x".repeat(MAX_URL_BYTES))), TemplateError::TooLong);
+        assert_eq!(
+            refusal(&format!("https://a.example/{}", "x".repeat(MAX_URL_BYTES))),
+            TemplateError::TooLong
+        );
     }
 
     #[test]
     fn arguments_are_encoded_in_their_places() {
         let template = "https://a.example/v1/{id}/f.{ext}?q={q}&n={n}";
-        let url = expand(template, json!({ "id": "a/b?c#d", "ext": "txt", "q": "x&y=1 z", "n": 2.5 }));
-        assert_eq!(url.unwrap(), "https://a.example/v1/a%2Fb%3Fc%23d/f.txt?q=x%26y%3D1%20z&n=2.5");
+        let url = expand(
+            template,
+            json!({ "id": "a/b?c#d", "ext": "txt", "q": "x&y=1 z", "n": 2.5 }),
+        );
+        assert_eq!(
+            url.unwrap(),
+            "https://a.example/v1/a%2Fb%3Fc%23d/f.txt?q=x%26y%3D1%20z&n=2.5"
+        );
     }
 
     #[test]
@@ -468,7 +551,10 @@ mod tests {
             assert!(problems[0].starts_with("/x: "), "{problems:?}");
         }
         assert!(expand("https://a.example/{x}", json!({})).is_err());
-        assert_eq!(expand("https://a.example/?q={x}", json!({ "x": "" })).unwrap(), "https://a.example/?q=");
+        assert_eq!(
+            expand("https://a.example/?q={x}", json!({ "x": "" })).unwrap(),
+            "https://a.example/?q="
+        );
         assert_eq!(
             expand("https://a.example/{x}", json!({ "x": "v1..2" })).unwrap(),
             "https://a.example/v1..2"
@@ -476,7 +562,11 @@ mod tests {
     }
 
     fn hostile() -> impl Strategy<Value = String> {
-        prop_oneof![r"[./\\%?#&=@:;{}+ a0\n]{0,10}", "(%2[ef]|%5c|\\.\\.|/|\\\\){0,5}", ".{0,20}"]
+        prop_oneof![
+            r"[./\\%?#&=@:;{}+ a0\n]{0,10}",
+            "(%2[ef]|%5c|\\.\\.|/|\\\\){0,5}",
+            ".{0,20}"
+        ]
     }
 
     proptest! {

@@ -19,7 +19,8 @@ pub use redaction::{Redacting, redact};
 /// Starts logging and metrics on standard output. The level is `OVERGLASS_LOG`, in the syntax of
 /// `tracing`'s filters; `info` if it is not set.
 pub fn init() {
-    let filter = EnvFilter::try_from_env("OVERGLASS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("OVERGLASS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     init_to(std::io::stdout(), filter);
     metering::init();
 }

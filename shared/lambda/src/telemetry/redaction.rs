@@ -61,7 +61,8 @@ impl<W> Redacting<W> {
 
 impl<W: Write> Write for Redacting<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.write_all(redact(&String::from_utf8_lossy(line)).as_bytes())?;
+        self.0
+            .write_all(redact(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())
     }
 
@@ -101,16 +102,23 @@ mod tests {
         }
         let named = r#"{"client_secret":"hunter2 \" quoted","password":"p","note":"kept"}"#;
         let clean = redact(named);
-        assert!(!clean.contains("hunter2") && !clean.contains("quoted"), "{clean}");
+        assert!(
+            !clean.contains("hunter2") && !clean.contains("quoted"),
+            "{clean}"
+        );
         assert!(clean.contains("kept"));
         let url = "https://b.s3/k?X-Amz-Credential=AK%2F2026&X-Amz-Signature=0a1b2c&x=1";
         let clean = redact(url);
-        assert!(!clean.contains("0a1b2c") && clean.contains("x=1"), "{clean}");
+        assert!(
+            !clean.contains("0a1b2c") && clean.contains("x=1"),
+            "{clean}"
+        );
     }
 
     #[test]
     fn ordinary_text_is_left_alone() {
-        let text = r#"{"message":"request served","org":"org_01jbst9de6fp79y0938nkrkayd","status":200}"#;
+        let text =
+            r#"{"message":"request served","org":"org_01jbst9de6fp79y0938nkrkayd","status":200}"#;
         assert!(matches!(redact(text), Cow::Borrowed(kept) if kept == text));
     }
 

@@ -38,7 +38,11 @@ fn a_claim_raises_the_fence_and_leases_the_job() {
     assert_eq!((job.fence, job.version), (1, 2));
     assert_eq!(job.lease_token, Some(TOKEN));
     assert_eq!(job.lease_until, Some(later(30)));
-    assert_eq!(job.ring_at, Some(later(30)), "looked at when the lease ends");
+    assert_eq!(
+        job.ring_at,
+        Some(later(30)),
+        "looked at when the lease ends"
+    );
 }
 
 #[test]
@@ -146,10 +150,7 @@ fn a_retry_waits_longer_each_time_and_dies_at_the_limit() {
     assert_eq!((first.state, first.attempts), (JobState::Ready, 1));
     assert_eq!(first.due_at, later(5 + 2));
 
-    let second = settled(
-        &claim(&first, later(10), LEASE, TOKEN).unwrap(),
-        &retry(),
-    );
+    let second = settled(&claim(&first, later(10), LEASE, TOKEN).unwrap(), &retry());
     assert_eq!((second.state, second.attempts), (JobState::Ready, 2));
     assert_eq!(second.due_at, later(5 + 4));
 
@@ -174,9 +175,18 @@ fn a_wait_that_was_asked_for_is_kept_to_within_reason() {
 
 #[test]
 fn parking_counts_no_attempt_and_never_spins() {
-    let job = settled(&leased(), &Outcome::Park { until: later(3_600) });
+    let job = settled(
+        &leased(),
+        &Outcome::Park {
+            until: later(3_600),
+        },
+    );
     assert_eq!((job.state, job.attempts), (JobState::Parked, 0));
-    assert_eq!(job.ring_at, Some(later(3_600)), "too far for a delayed ring");
+    assert_eq!(
+        job.ring_at,
+        Some(later(3_600)),
+        "too far for a delayed ring"
+    );
 
     let job = settled(&leased(), &Outcome::Park { until: NOW });
     assert_eq!(job.due_at, later(5).plus(PARK_MIN));
@@ -316,7 +326,9 @@ fn a_redriven_job_has_all_its_attempts_again() {
 
 #[test]
 fn a_wake_is_not_lost_on_the_way_to_parking() {
-    let park = Outcome::Park { until: later(3_600) };
+    let park = Outcome::Park {
+        until: later(3_600),
+    };
     let parked = settled(&leased(), &park);
     let woken = wake(&parked, later(10)).unwrap().unwrap();
     assert_eq!((woken.state, woken.due_at), (JobState::Ready, later(10)));

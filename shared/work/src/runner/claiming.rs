@@ -52,17 +52,16 @@ impl Runner {
                 return Ok(job);
             }
             let now = self.clock.now();
-            let claimed =
-                match protocol::claim(&job, now, self.config.lease, token) {
-                    Ok(claimed) => claimed,
-                    Err(ClaimRefused::MustEnd) => {
-                        if self.bury_lost(&job, now).await {
-                            return Err(Delivery::Acknowledge);
-                        }
-                        continue;
+            let claimed = match protocol::claim(&job, now, self.config.lease, token) {
+                Ok(claimed) => claimed,
+                Err(ClaimRefused::MustEnd) => {
+                    if self.bury_lost(&job, now).await {
+                        return Err(Delivery::Acknowledge);
                     }
-                    Err(reason) => return Err(self.refused(&job, reason, now).await),
-                };
+                    continue;
+                }
+                Err(reason) => return Err(self.refused(&job, reason, now).await),
+            };
             let config = &self.config;
             let least = config.stop_margin + config.yield_margin + config.least_work;
             if deadline.since(now) < least {
@@ -98,8 +97,7 @@ impl Runner {
         match self.replace(&ended, job.version).await {
             Ok(true) => {
                 warn!(org = %job.org, job = %job.id, state = %ended.state, "last attempt lost");
-                self.observer
-                    .observe(&WorkEvent::Reclaimed { job: &ended });
+                self.observer.observe(&WorkEvent::Reclaimed { job: &ended });
                 true
             }
             Ok(false) => false,

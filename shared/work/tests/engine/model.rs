@@ -20,11 +20,11 @@ mod rules;
 mod state;
 mod step;
 
-use explore::{Explored, explore};
+use explore::explore;
 use rules::{Rules, Scope};
 
 #[expect(clippy::print_stdout, reason = "the figures are the point")]
-fn check(name: &str, scope: &Scope) -> Explored {
+fn check(name: &str, scope: &Scope) {
     let explored = explore(scope, &Rules::HONEST);
     println!(
         "model, {name}: {} states, {} transitions, depth {}, {} ended",
@@ -34,53 +34,94 @@ fn check(name: &str, scope: &Scope) -> Explored {
         panic!("{name}: {counterexample}");
     }
     assert!(explored.ended > 0, "nothing ever came to its end");
-    explored
+    assert!(
+        explored.states > 10_000,
+        "{} states are too few",
+        explored.states
+    );
 }
 
+const SMALL: Scope = Scope {
+    jobs: 1,
+    workers: 2,
+    steps: 1,
+    max_attempts: 2,
+    strays: 1,
+    approvals: false,
+    parks: false,
+    slow_sweeps: false,
+    cancels: false,
+    redrives: false,
+};
+
 #[test]
-fn one_job_and_two_workers_with_everything() {
+fn two_workers_on_one_job() {
     let scope = Scope {
-        jobs: 1,
-        workers: 2,
         steps: 2,
-        max_attempts: 2,
-        strays: 2,
-        approvals: true,
+        slow_sweeps: true,
         cancels: true,
         redrives: true,
+        ..SMALL
     };
-    let explored = check("one job, two workers, approvals", &scope);
-    assert!(explored.states > 10_000, "{} states", explored.states);
+    check("two workers on one job, cancels, redrives", &scope);
 }
 
 #[test]
-fn one_job_and_three_workers() {
+fn two_workers_on_one_job_that_parks() {
     let scope = Scope {
-        jobs: 1,
-        workers: 3,
-        steps: 1,
-        max_attempts: 2,
-        strays: 1,
-        approvals: false,
-        cancels: true,
-        redrives: true,
+        approvals: true,
+        parks: true,
+        ..SMALL
     };
-    let explored = check("one job, three workers", &scope);
-    assert!(explored.states > 10_000, "{} states", explored.states);
+    check("two workers on one job that parks for an approval", &scope);
 }
 
 #[test]
-fn two_jobs_and_two_workers() {
+fn three_workers_on_one_job() {
+    let scope = Scope {
+        workers: 3,
+        ..SMALL
+    };
+    check("three workers on one job", &scope);
+}
+
+#[test]
+fn two_workers_on_two_jobs() {
     let scope = Scope {
         jobs: 2,
-        workers: 2,
-        steps: 1,
         max_attempts: 1,
-        strays: 1,
-        approvals: false,
-        cancels: false,
-        redrives: false,
+        strays: 0,
+        ..SMALL
     };
-    let explored = check("two jobs, two workers", &scope);
-    assert!(explored.states > 10_000, "{} states", explored.states);
+    check("two workers on two jobs", &scope);
+}
+
+#[test]
+#[ignore = "takes minutes: for changes of the protocol"]
+fn two_workers_on_one_job_with_everything() {
+    let scope = Scope {
+        steps: 2,
+        strays: 2,
+        approvals: true,
+        parks: true,
+        slow_sweeps: true,
+        cancels: true,
+        redrives: true,
+        ..SMALL
+    };
+    check("two workers on one job, everything", &scope);
+}
+
+#[test]
+#[ignore = "takes minutes: for changes of the protocol"]
+fn three_workers_on_one_job_with_more() {
+    let scope = Scope {
+        workers: 3,
+        parks: true,
+        slow_sweeps: true,
+        cancels: true,
+        redrives: true,
+        ..SMALL
+    };
+    check("three workers on one job, parks, cancels, redrives", &scope);
 }

@@ -265,10 +265,11 @@ impl World {
         let runner = &self.runners[self.dice.between(0, 2) as usize];
         let time = self.dice.millis(24_000, 180_000);
         let deadline = self.clock.now().plus(time);
-        let freeze_at = (!self.store.is_healed() && self.dice.chance(self.faults.freeze)).then(|| {
-            let pause = self.dice.millis(20_000, 120_000);
-            (self.dice.between(1, 30), pause)
-        });
+        let freeze_at =
+            (!self.store.is_healed() && self.dice.chance(self.faults.freeze)).then(|| {
+                let pause = self.dice.millis(20_000, 120_000);
+                (self.dice.between(1, 30), pause)
+            });
         let crash_at = self.crash_point();
         let rings = batch
             .iter()

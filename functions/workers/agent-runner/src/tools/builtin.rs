@@ -78,8 +78,14 @@ fn read<T: for<'de> Deserialize<'de>>(arguments: &Value) -> Result<T, Reply> {
 async fn search_knowledge(run: &mut Run<'_>, arguments: SearchArguments) -> Result<Reply, Stop> {
     let limit = arguments.limit.unwrap_or(DEFAULT_PASSAGES);
     let bases = &run.spec.knowledge_bases;
-    let found =
-        retrieval::search(&run.runner.store, run.tenant, bases, &arguments.query, limit).await;
+    let found = retrieval::search(
+        &run.runner.store,
+        run.tenant,
+        bases,
+        &arguments.query,
+        limit,
+    )
+    .await;
     match found {
         Ok(passages) => shown(&run.sources.show_all(passages)),
         Err(SearchError::Read(error)) => Err(error.into()),
@@ -90,15 +96,22 @@ async fn search_knowledge(run: &mut Run<'_>, arguments: SearchArguments) -> Resu
 /// Reads on in a document, if it is part of a knowledge base that the agent may search.
 async fn read_document(run: &mut Run<'_>, arguments: ReadArguments) -> Result<Reply, Stop> {
     let missing = || Reply::error("There is no such document in your knowledge bases.");
-    let Ok(file) = arguments.file_id.parse::<FileId>() else { return Ok(missing()) };
+    let Ok(file) = arguments.file_id.parse::<FileId>() else {
+        return Ok(missing());
+    };
     let store = run.runner.store.clone();
     let knowledge = store.knowledge(run.tenant);
     for base in run.spec.knowledge_bases.clone() {
         if knowledge.document(base, file).await?.is_none() {
             continue;
         }
-        let chunks = knowledge.chunks(base, file, arguments.from_chunk, CHUNKS_READ).await?;
-        let passages = chunks.into_iter().map(|chunk| run.sources.show(chunk, None)).collect();
+        let chunks = knowledge
+            .chunks(base, file, arguments.from_chunk, CHUNKS_READ)
+            .await?;
+        let passages = chunks
+            .into_iter()
+            .map(|chunk| run.sources.show(chunk, None))
+            .collect();
         return shown(&ShownPassages { passages });
     }
     Ok(missing())

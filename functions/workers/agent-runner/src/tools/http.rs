@@ -1,6 +1,6 @@
 //! Tools that are HTTP requests, sent by the client that reaches public addresses only.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::execution::Effect;
 use domain::tool::{HttpMethod, Tool, ToolAction};
@@ -24,16 +24,30 @@ pub(crate) async fn call(
     let ToolAction::Http(action) = &tool.spec.action;
     let expanded = match action.expand(arguments) {
         Ok(expanded) => expanded,
-        Err(error) => return Ok(Reply::error(format!("The arguments are not valid: {error}."))),
+        Err(error) => {
+            return Ok(Reply::error(format!(
+                "The arguments are not valid: {error}."
+            )));
+        }
     };
     let key = Effect::idempotency_key(run.execution.id, step, number);
-    let request = match build(expanded.method, expanded.url, expanded.body.as_ref(), &key, &action.headers) {
+    let request = match build(
+        expanded.method,
+        expanded.url,
+        expanded.body.as_ref(),
+        &key,
+        &action.headers,
+    ) {
         Ok(request) => request,
         Err(error) => return Ok(refused(&error)),
     };
     let asked = Duration::from_secs(action.timeout_seconds.into());
     let time = asked.min(run.attempt.budget.remaining());
-    match tokio::time::timeout(time, run.runner.outbound.call(request)).await {
+    let called_at = Instant::now();
+    let answered = tokio::time::timeout(time, run.runner.outbound.call(request)).await;
+    let took_ms = called_at.elapsed().as_secs_f64() * 1000.0;
+    metrics::histogram!("outside_call_ms", "target" => "tool").record(took_ms);
+    match answered {
         Err(_) if time < asked => Err(Stop::Yield),
         Err(_) => Ok(Reply::error(format!(
             "The service did not answer within {} seconds.",
@@ -44,7 +58,10 @@ pub(crate) async fn call(
             let body = String::from_utf8_lossy(&reply.body).into_owned();
             let body = serde_json::from_str::<Value>(&body).unwrap_or(Value::String(body));
             let content = json!({ "status": reply.status.as_u16(), "body": body });
-            Ok(Reply { is_error: !reply.status.is_success(), ..Reply::json(&content) })
+            Ok(Reply {
+                is_error: !reply.status.is_success(),
+                ..Reply::json(&content)
+            })
         }
     }
 }
@@ -68,7 +85,9 @@ fn build(
         request = request.header(name, value)?;
     }
     if let Some(body) = body {
-        request = request.header("content-type", "application/json")?.body(body.to_string());
+        request = request
+            .header("content-type", "application/json")?
+            .body(body.to_string());
     }
     Ok(request)
 }

@@ -59,7 +59,15 @@ impl Toolbox {
                     let name = tool.spec.name.clone();
                     let description = tool.spec.description.clone();
                     let kind = Kind::Registered(Box::new(tool));
-                    entries.insert(name, Entry { description, parameters, schema, kind });
+                    entries.insert(
+                        name,
+                        Entry {
+                            description,
+                            parameters,
+                            schema,
+                            kind,
+                        },
+                    );
                 }
                 Err(error) => {
                     tracing::error!(tool = %tool.id, %error, "a stored tool is unusable");
@@ -77,7 +85,9 @@ impl Toolbox {
                 continue;
             }
             let parameters = builtin.parameters();
-            let Ok(schema) = ArgumentSchema::compile(&parameters) else { continue };
+            let Ok(schema) = ArgumentSchema::compile(&parameters) else {
+                continue;
+            };
             let entry = Entry {
                 description: builtin.description().to_owned(),
                 parameters,
@@ -135,11 +145,19 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn error(content: impl Into<String>) -> Self {
-        Self { content: content.into(), is_error: true, change: Change::None }
+        Self {
+            content: content.into(),
+            is_error: true,
+            change: Change::None,
+        }
     }
 
     pub(crate) fn json(value: &Value) -> Self {
-        Self { content: value.to_string(), is_error: false, change: Change::None }
+        Self {
+            content: value.to_string(),
+            is_error: false,
+            change: Change::None,
+        }
     }
 
     fn with(self, change: Change) -> Self {
@@ -190,7 +208,10 @@ pub(crate) async fn call(
         Ok(Kind::Builtin(builtin)) => builtin::call(run, builtin, &call.arguments).await?,
         Ok(Kind::Registered(tool)) => call_registered(run, step, number, call, &tool).await?,
     };
-    let reply = Reply { content: capped(reply.content), ..reply };
+    let reply = Reply {
+        content: capped(reply.content),
+        ..reply
+    };
     run.settle_tool(step, number, call, reply).await
 }
 

@@ -127,7 +127,9 @@ impl State {
                 };
                 end(Ends::Retry);
                 end(Ends::Yield);
-                end(Ends::ParkShortly);
+                if scope.parks {
+                    end(Ends::ParkShortly);
+                }
                 if place.row.cancel {
                     end(Ends::Cancelled);
                 }

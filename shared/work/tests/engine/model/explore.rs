@@ -83,7 +83,9 @@ impl Graph {
                 }
             }
             frontier = next_frontier;
-            if frontier.len() > 1000 { eprintln!("{} {}", self.seen.len(), frontier.len()); }
+            if frontier.len() > 1000 {
+                eprintln!("{} {}", self.seen.len(), frontier.len());
+            }
         }
         None
     }

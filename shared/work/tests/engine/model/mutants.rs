@@ -7,19 +7,15 @@ use super::explore::explore;
 use super::rules::{Rules, Scope};
 
 const SMALL: Scope = Scope {
-    jobs: 1,
-    workers: 2,
     steps: 2,
-    max_attempts: 2,
-    strays: 1,
-    approvals: false,
     cancels: true,
     redrives: true,
+    ..super::SMALL
 };
 
 const WITH_APPROVAL: Scope = Scope {
     approvals: true,
-    ..SMALL
+    ..super::SMALL
 };
 
 fn assert_found(scope: &Scope, broken: &Rules, promise: &str) {

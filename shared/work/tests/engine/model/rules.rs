@@ -24,6 +24,10 @@ pub struct Scope {
     pub strays: usize,
     /// Whether the last step waits for an approval.
     pub approvals: bool,
+    /// Whether a handler may park for a short time.
+    pub parks: bool,
+    /// Whether something may happen between the sweeper's look at a job and its note.
+    pub slow_sweeps: bool,
     pub cancels: bool,
     pub redrives: bool,
 }

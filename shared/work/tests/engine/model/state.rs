@@ -202,7 +202,9 @@ impl State {
     }
 
     pub fn has_ended(&self) -> bool {
-        self.places.iter().all(|place| place.row.state.is_terminal())
+        self.places
+            .iter()
+            .all(|place| place.row.state.is_terminal())
     }
 
     /// The same state in the one form that all equal states share.

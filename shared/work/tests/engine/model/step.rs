@@ -67,28 +67,22 @@ impl Step<'_> {
                 self.leave_stray(worker);
                 self.idle(worker);
             }
-            Action::ApplyStray(stray) => {
-                match self.state.strays.swap_remove(usize::from(stray)) {
-                    Stray::Replace { job, row } => self.write(job, row)?,
-                    Stray::Append { job, fence, steps } => {
-                        self.append(job, fence, steps)?;
-                    }
+            Action::ApplyStray(stray) => match self.state.strays.swap_remove(usize::from(stray)) {
+                Stray::Replace { job, row } => self.write(job, row)?,
+                Stray::Append { job, fence, steps } => {
+                    self.append(job, fence, steps)?;
                 }
-            }
+            },
             Action::LoseStray(stray) => {
                 self.state.strays.swap_remove(usize::from(stray));
             }
-            Action::SweepRead { job, rung } => self.sweep(job, rung),
-            Action::SweepWrite => {
-                if let Some((job, write)) = self.state.sweeper.take()
-                    && self.passes(write)
-                {
-                    let freed = self.place(job).row.state == JobState::Leased
-                        && write.row.state == JobState::Ready;
-                    self.write(job, write.row)?;
-                    self.place(job).ringing |= freed;
+            Action::SweepRead { job, rung } => {
+                self.sweep(job, rung);
+                if !self.scope.slow_sweeps {
+                    return self.note_sweep();
                 }
             }
+            Action::SweepWrite => return self.note_sweep(),
             Action::SweepCrash => self.state.sweeper = None,
             Action::Cancel(job) => return self.change(job, protocol::request_cancel),
             Action::Redrive(job) => return self.change(job, protocol::redrive),
@@ -349,6 +343,18 @@ impl Step<'_> {
             let row = Row::of(&next);
             (job, Write { row, fresh: true })
         });
+    }
+
+    fn note_sweep(&mut self) -> Result<(), Violation> {
+        if let Some((job, write)) = self.state.sweeper.take()
+            && self.passes(write)
+        {
+            let freed =
+                self.place(job).row.state == JobState::Leased && write.row.state == JobState::Ready;
+            self.write(job, write.row)?;
+            self.place(job).ringing |= freed;
+        }
+        Ok(())
     }
 
     fn change(&mut self, job: u8, change: Change) -> Result<(), Violation> {

@@ -34,12 +34,7 @@ pub struct SimBell {
 
 impl SimBell {
     /// Heals when `store` does.
-    pub fn new(
-        store: SimStore,
-        dice: Dice,
-        faults: Faults,
-        out: UnboundedSender<Message>,
-    ) -> Self {
+    pub fn new(store: SimStore, dice: Dice, faults: Faults, out: UnboundedSender<Message>) -> Self {
         Self {
             store,
             dice,

@@ -3,6 +3,7 @@
 pub mod bell;
 pub mod chaos;
 pub mod clock;
+pub mod stage;
 pub mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

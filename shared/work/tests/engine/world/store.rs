@@ -111,13 +111,7 @@ impl SimStore {
     /// A store without faults.
     pub fn reliable(clock: SimClock) -> Self {
         let none = Faults::default();
-        Self::new(
-            Dice::new(0),
-            clock,
-            Duration::ZERO,
-            none,
-            Sabotage::Nothing,
-        )
+        Self::new(Dice::new(0), clock, Duration::ZERO, none, Sabotage::Nothing)
     }
 
     /// From now on nothing goes wrong any more.
@@ -276,17 +270,18 @@ impl Shared {
             let shared = Arc::clone(self);
             tokio::spawn(async move {
                 tokio::time::sleep(lag).await;
-                lock(&shared.rows).update_index(new);
+                lock(&shared.rows).reindex(new);
             });
         } else {
-            rows.update_index(new);
+            rows.reindex(new);
         }
         true
     }
 }
 
 impl Rows {
-    fn update_index(&mut self, job: Job) {
+    /// Brings a row into the due index, unless a later one is there.
+    pub fn reindex(&mut self, job: Job) {
         if self.index[&job.id].version < job.version {
             self.index.insert(job.id, job);
         }

@@ -1,0 +1,135 @@
+//! What is kept of a file once it was read: its chunks, as JSON beside its content. Every knowledge
+//! base that the file becomes part of is filled from here, so a file is read once.
+
+use domain::execution::Failure;
+use serde::{Deserialize, Serialize};
+
+/// The most bytes of JSON that are kept. Text may have 16 MiB, and neighbours overlap.
+pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The most characters of a heading: with its text, a chunk must fit into one item.
+const MAX_HEADING_CHARS: usize = 500;
+/// Changes with the shape below.
+const SHAPE: u32 = 1;
+
+/// The chunks of a file, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Extracted {
+    shape: u32,
+    chunks: Vec<Piece>,
+}
+
+/// A chunk of a file that is not yet part of a knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Piece {
+    pub(crate) text: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) page: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) heading: Option<String>,
+}
+
+impl From<documents::Chunk> for Piece {
+    fn from(chunk: documents::Chunk) -> Self {
+        let heading = chunk
+            .heading
+            .map(|heading| clip(heading, MAX_HEADING_CHARS));
+        Self {
+            text: chunk.text,
+            page: chunk.page,
+            heading,
+        }
+    }
+}
+
+/// The pieces as they are kept.
+pub(crate) fn write(chunks: Vec<Piece>) -> Result<Vec<u8>, Failure> {
+    let too_large = || {
+        let message =
+            "The text of the file is too large to be kept. Split it and upload the parts.";
+        Failure::new("too_large", message)
+    };
+    let json = serde_json::to_vec(&Extracted {
+        shape: SHAPE,
+        chunks,
+    })
+    .map_err(|_| too_large())?;
+    if json.len() as u64 > MAX_BYTES {
+        Err(too_large())
+    } else {
+        Ok(json)
+    }
+}
+
+/// The pieces that were kept.
+pub(crate) fn read(json: &[u8]) -> Result<Vec<Piece>, Failure> {
+    serde_json::from_slice::<Extracted>(json)
+        .ok()
+        .filter(|extracted| extracted.shape == SHAPE)
+        .map(|extracted| extracted.chunks)
+        .ok_or_else(|| lost("What was read from the file cannot be understood any more."))
+}
+
+/// What was read is gone; only the file itself can bring it back.
+pub(crate) fn lost(what: &str) -> Failure {
+    Failure::new(
+        "extracted_lost",
+        format!("{what} Delete the file and upload it again."),
+    )
+}
+
+/// The text, cut after so many characters.
+pub(crate) fn clip(mut text: String, most: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(text: &str) -> Piece {
+        Piece {
+            text: text.to_owned(),
+            page: Some(3),
+            heading: None,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_reads_back() {
+        let pieces = vec![piece("Wörter"), piece("more")];
+        let json = write(pieces.clone()).expect("small");
+        assert_eq!(read(&json), Ok(pieces));
+        assert_eq!(
+            String::from_utf8(json).expect("text"),
+            r#"{"shape":1,"chunks":[{"text":"Wörter","page":3},{"text":"more","page":3}]}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_of_this_shape_says_what_to_do() {
+        for json in ["", "{", r#"{"shape":2,"chunks":[]}"#, "[]"] {
+            let failure = read(json.as_bytes()).expect_err(json);
+            assert_eq!(failure.code, "extracted_lost");
+            assert!(failure.message.ends_with("upload it again."), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_heading_without_end_is_cut_between_characters() {
+        let chunk = documents::Chunk {
+            ordinal: 0,
+            text: "text".to_owned(),
+            page: None,
+            heading: Some("é".repeat(MAX_HEADING_CHARS + 1)),
+            start: 0,
+            end: 4,
+        };
+        let heading = Piece::from(chunk).heading.expect("a heading");
+        assert_eq!(heading.chars().count(), MAX_HEADING_CHARS + 1);
+        assert!(heading.ends_with("é…"));
+    }
+}

@@ -1,0 +1,11 @@
+//! What every journey stands on.
+
+pub mod client;
+pub mod fixture;
+pub mod instance;
+pub mod operations;
+pub mod stream;
+pub mod world;
+
+pub use client::{Answer, Api, send, text};
+pub use world::{Setup, World, ended, eventually, tenant, within};
