@@ -240,6 +240,17 @@ pub fn reclaim(job: &Job, now: Timestamp) -> Option<Job> {
     Some(stamp(next, job, now))
 }
 
+/// Whether a sweeper that looks `horizon` ahead should ring now, and with what delay. `None` also
+/// while another ring is on its way: a second would only wake a worker for nothing.
+#[must_use]
+pub fn wants_ring(job: &Job, now: Timestamp, horizon: Duration) -> Option<Duration> {
+    let waits = matches!(job.state, JobState::Ready | JobState::Parked);
+    let ring_at = job.ring_at.filter(|_| waits)?;
+    // Nobody has rung yet for a job that is to be looked at in the moment it is due.
+    let soon = ring_at == job.due_at && ring_at <= now.plus(horizon.min(MAX_RING_DELAY));
+    (ring_at <= now || soon).then(|| job.due_at.since(now))
+}
+
 /// Notes that the sweeper rang for a waiting job. `None` if the job does not wait.
 #[must_use]
 pub fn rung(job: &Job, now: Timestamp) -> Option<Job> {

@@ -17,7 +17,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct SweeperConfig {
     /// How far ahead a sweep looks. The time between two sweeps, so that what becomes due before
-    /// the next one is rung in time, by a delayed ring.
+    /// the next one is rung in time, by a delayed ring. At most
+    /// [`MAX_RING_DELAY`](crate::MAX_RING_DELAY).
     pub horizon: Duration,
     /// Jobs read from the index at a time.
     pub page: usize,
@@ -138,15 +139,14 @@ impl Sweeper {
 
     async fn sweep_shard(&self, shard: u32, started: Timestamp) -> SweepReport {
         let mut report = SweepReport::default();
-        // A job that was dealt with leaves the front of the index, but the index may lag.
+        let until = started.plus(self.config.horizon);
         let mut seen: BTreeSet<(OrgId, JobId)> = BTreeSet::new();
+        let mut limit = self.config.page;
         for _ in 0..self.config.pages_per_shard {
             if self.is_over(started) {
                 break;
             }
-            let until = started.plus(self.config.horizon);
-            let page = self.store.due(shard, until, self.config.page);
-            let page = match self.in_time(page).await {
+            let page = match self.in_time(self.store.due(shard, until, limit)).await {
                 Ok(page) => page,
                 Err(error) => {
                     error!(shard, %error, "due index not read");
@@ -154,22 +154,23 @@ impl Sweeper {
                     break;
                 }
             };
+            // A job that was dealt with leaves the front of the index, unless the index lags or
+            // there was nothing to do for it. Those are read past by reading more.
             let fresh: Vec<&Job> = page
                 .iter()
                 .filter(|job| seen.insert((job.org, job.id)))
                 .collect();
-            for job in &fresh {
+            if fresh.is_empty() {
+                return report;
+            }
+            limit = self.config.page + page.len() - fresh.len();
+            for job in fresh {
                 if self.is_over(started) {
                     report.unfinished_shards = 1;
                     return report;
                 }
                 report.examined += 1;
                 self.look_at(job, &mut report).await;
-            }
-            // A short page is the end. A page of jobs seen before is one too: those behind it are
-            // later, and come with the next sweep.
-            if page.len() < self.config.page || fresh.is_empty() {
-                return report;
             }
         }
         report.unfinished_shards = 1;
@@ -192,13 +193,16 @@ impl Sweeper {
                     report.ended += 1;
                 } else {
                     report.reclaimed += 1;
-                    self.ring(&freed, now, report).await;
+                    self.ring(&freed, Duration::ZERO, report).await;
                 }
             }
             JobState::Ready | JobState::Parked => {
+                let Some(delay) = protocol::wants_ring(job, now, self.config.horizon) else {
+                    return;
+                };
                 // Ring first: if the note is lost, the job is rung once too often, never too
                 // rarely.
-                if self.ring(job, now, report).await
+                if self.ring(job, delay, report).await
                     && let Some(noted) = protocol::rung(job, now)
                 {
                     self.write(&noted, job.version, report).await;
@@ -209,10 +213,7 @@ impl Sweeper {
         }
     }
 
-    async fn ring(&self, job: &Job, now: Timestamp, report: &mut SweepReport) -> bool {
-        let Some(delay) = job.ring_delay(now) else {
-            return false;
-        };
+    async fn ring(&self, job: &Job, delay: Duration, report: &mut SweepReport) -> bool {
         let doorbell = job.doorbell();
         let ring = self.bell.ring(&doorbell, delay);
         let rung = match tokio::time::timeout(self.config.call_timeout, ring).await {

@@ -18,6 +18,7 @@ use crate::secret::{ApiKeyWithSecret, generate};
 /// A new API key.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewApiKey)]
 pub(crate) struct NewKey {
     /// What people call it.
     #[garde(custom(api::text::name))]

@@ -15,6 +15,7 @@ use crate::secret::{ApiKeyWithSecret, generate};
 /// How a key's secret is replaced.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApiKeyRotation)]
 pub(crate) struct Rotation {
     /// For how many seconds the old secret works on; 0 ends it at once.
     #[garde(range(max = MAX_ROTATION_OVERLAP.as_secs()))]

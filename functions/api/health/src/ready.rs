@@ -11,6 +11,7 @@ use crate::live::{UNCACHED, VERSION};
 /// How well something does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = HealthStatus)]
 pub(crate) enum Status {
     /// It answers.
     Ok,
@@ -32,6 +33,7 @@ pub(crate) struct Readiness {
 
 /// What the product stands on, each asked at the same time.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DependenciesHealth)]
 pub(crate) struct Dependencies {
     /// Everything is kept here: without it nothing goes.
     database: Dependency,
@@ -43,6 +45,7 @@ pub(crate) struct Dependencies {
 
 /// How one of them did.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DependencyHealth)]
 pub(crate) struct Dependency {
     status: Status,
     /// Milliseconds until it answered, failed, or was given up after 2,000.

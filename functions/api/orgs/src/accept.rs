@@ -15,6 +15,7 @@ use crate::token;
 /// The proof that one was invited.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = InvitationAcceptance)]
 pub(crate) struct Acceptance {
     /// The token that came with the invitation.
     #[garde(length(min = 1, max = token::MAX_CHARS))]

@@ -343,6 +343,22 @@ fn a_wake_is_not_lost_on_the_way_to_parking() {
 }
 
 #[test]
+fn a_ring_on_its_way_is_not_followed_by_another() {
+    let horizon = Duration::from_secs(60);
+    let job = ready();
+    assert_eq!(wants_ring(&job, later(29), horizon), None);
+    assert_eq!(wants_ring(&job, later(30), horizon), Some(Duration::ZERO));
+
+    let parked = settled(&leased(), &Outcome::Park { until: later(3_600) });
+    assert_eq!(wants_ring(&parked, later(3_539), horizon), None);
+    let in_time = Some(Duration::from_secs(45));
+    assert_eq!(wants_ring(&parked, later(3_555), horizon), in_time);
+    let rung = rung(&parked, later(3_555)).unwrap();
+    assert_eq!(wants_ring(&rung, later(3_615), horizon), None);
+    assert_eq!(wants_ring(&leased(), later(3_600), horizon), None);
+}
+
+#[test]
 fn a_backlog_is_rung_less_and_less_often() {
     let mut job = ready();
     let mut now = later(30);

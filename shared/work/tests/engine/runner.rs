@@ -325,9 +325,7 @@ async fn a_store_that_is_down_leaves_the_ring_in_the_queue() {
 #[tokio::test(start_paused = true)]
 async fn an_outcome_that_cannot_be_written_ends_the_job_with_a_reason() {
     let theatre = Theatre::new();
-    theatre
-        .stage
-        .mishaps([Mishap::Nothing, Mishap::Unwritable]);
+    theatre.stage.mishaps([Mishap::Nothing, Mishap::Unwritable]);
     let job = theatre.play("succeed").await;
     assert_eq!(job.state, JobState::Dead);
     assert_eq!(job.error.unwrap().code, "unwritable");

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use kernel::{Clock as _, JobId};
 use work::{
-    DUE_SHARDS, DeadReason, JobState, MAX_RING_DELAY, SweepReport, Sweeper, SweeperConfig,
-    protocol,
+    DUE_SHARDS, DeadReason, JobState, MAX_RING_DELAY, SweepReport, Sweeper, SweeperConfig, protocol,
 };
 
 use crate::world::stage::Stage;

@@ -2,7 +2,7 @@
 
 use work::JobState;
 
-use super::rules::{HORIZON, Rules, Scope};
+use super::rules::{Rules, Scope};
 use super::state::{Doing, Ends, State, Worker};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +71,7 @@ impl State {
                     }
                 }
             }
-            let looks = place.row.ring.is_some_and(|ring| ring <= HORIZON);
-            if rules.sweeps && self.sweeper.is_none() && looks {
+            if rules.sweeps && self.sweeper.is_none() && place.row.is_swept() {
                 for rung in [true, false] {
                     actions.push(Action::SweepRead { job, rung });
                 }

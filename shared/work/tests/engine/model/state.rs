@@ -6,7 +6,7 @@ use kernel::{JobId, OrgId, Timestamp};
 use serde_json::Value;
 use work::{DeadReason, Fence, Job, JobError, JobState, Lane, NewJob};
 
-use super::rules::{Scope, TICK};
+use super::rules::{HORIZON, Scope, TICK};
 use crate::world::clock::START;
 
 /// Waits are cut to this many ticks. Longer ones add states in which only time passes.
@@ -167,6 +167,13 @@ impl Row {
                 .id(job_id(job))
                 .build(START)
         }
+    }
+
+    /// Whether a sweep would do something for the job.
+    pub fn is_swept(&self) -> bool {
+        // Spelled out beside `protocol::wants_ring`, which needs a whole job.
+        self.ring
+            .is_some_and(|ring| ring == 0 || (ring == self.due && ring <= HORIZON))
     }
 
     pub fn age(&mut self) {

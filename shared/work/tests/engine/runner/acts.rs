@@ -73,17 +73,15 @@ impl Acts {
             }
             "progress" => {
                 for page in 1..=3 {
-                    attempt.progress.report(page, Some(3), format!("page {page}"));
+                    attempt
+                        .progress
+                        .report(page, Some(3), format!("page {page}"));
                     tokio::time::sleep(Duration::from_secs(20)).await;
                 }
                 Outcome::done()
             }
             "park-for-a-day" => Outcome::Park {
-                until: self
-                    .stage
-                    .clock
-                    .now()
-                    .plus(Duration::from_secs(24 * 3_600)),
+                until: self.stage.clock.now().plus(Duration::from_secs(24 * 3_600)),
             },
             _ => std::future::pending().await,
         }

@@ -48,6 +48,8 @@ pub struct Faults {
     pub reply_lost: f64,
     /// It arrives long after the caller has given up.
     pub request_late: f64,
+    /// A change reaches the due index up to a minute after the row.
+    pub index_lags: f64,
     /// A ring is taken and never heard.
     pub ring_lost: f64,
     /// A ring is refused; half of those are heard all the same.
@@ -69,6 +71,7 @@ impl Faults {
         request_lost: 0.02,
         reply_lost: 0.02,
         request_late: 0.01,
+        index_lags: 0.1,
         ring_lost: 0.15,
         ring_refused: 0.05,
         ring_repeated: 0.15,

@@ -265,7 +265,8 @@ impl Shared {
             )
         });
         rows.jobs.insert(new.id, new.clone());
-        if !self.healed.load(Ordering::Relaxed) && self.dice.chance(0.1) {
+        let lags = !self.healed.load(Ordering::Relaxed) && self.dice.chance(self.faults.index_lags);
+        if lags {
             let lag = self.dice.millis(10, 70_000);
             let shared = Arc::clone(self);
             tokio::spawn(async move {
