@@ -18,22 +18,34 @@ pub struct Api {
 
 impl Api {
     pub fn new(http: reqwest::Client, base: String, credential: Option<String>) -> Self {
-        Self { http, base, credential, org: None }
+        Self {
+            http,
+            base,
+            credential,
+            org: None,
+        }
     }
 
     /// The same caller, who names this org in the header.
     pub fn for_org(&self, org: impl Into<String>) -> Self {
-        Self { org: Some(org.into()), ..self.clone() }
+        Self {
+            org: Some(org.into()),
+            ..self.clone()
+        }
     }
 
     /// The org that the caller names.
     pub fn org(&self) -> &str {
-        self.org.as_deref().expect("the caller names an organization")
+        self.org
+            .as_deref()
+            .expect("the caller names an organization")
     }
 
     /// What the caller sends as `Bearer …`.
     pub fn credential(&self) -> &str {
-        self.credential.as_deref().expect("the caller has a credential")
+        self.credential
+            .as_deref()
+            .expect("the caller has a credential")
     }
 
     /// A request that can still be changed; see [`send`].
@@ -75,7 +87,10 @@ impl Api {
         let mut cursor = String::new();
         loop {
             let join = if path.contains('?') { '&' } else { '?' };
-            let page = self.get(&format!("{path}{join}limit=100{cursor}")).await.ok();
+            let page = self
+                .get(&format!("{path}{join}limit=100{cursor}"))
+                .await
+                .ok();
             items.extend(page["items"].as_array().expect("a list").iter().cloned());
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -90,7 +105,11 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("the host answers");
     let (status, headers) = (response.status(), response.headers().clone());
     let body = response.bytes().await.expect("the answer arrives whole");
-    Answer { status, headers, body }
+    Answer {
+        status,
+        headers,
+        body,
+    }
 }
 
 /// An HTTP client that trusts nobody: the host is reached over loopback.
@@ -126,7 +145,11 @@ impl Answer {
     /// The body, if the status is this one.
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self}");
-        if self.body.is_empty() { Value::Null } else { self.json() }
+        if self.body.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 
     /// The body of a 200.
@@ -149,19 +172,34 @@ impl Answer {
     /// The problem document, if the answer is one with this status and code.
     pub fn problem(&self, status: u16, code: &str) -> Value {
         let problem = self.any_problem();
-        assert_eq!((self.status.as_u16(), problem["code"].as_str()), (status, Some(code)), "{self}");
+        assert_eq!(
+            (self.status.as_u16(), problem["code"].as_str()),
+            (status, Some(code)),
+            "{self}"
+        );
         problem
     }
 
     /// The problem document, whichever it is, if it has the form of one.
     pub fn any_problem(&self) -> Value {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self}"
+        );
         let problem = self.json();
         let code = problem["code"].as_str().expect("a stable code");
         assert_eq!(problem["status"], self.status.as_u16(), "{self}");
-        assert_eq!(problem["type"], format!("https://overglass.dev/problems/{code}"), "{self}");
+        assert_eq!(
+            problem["type"],
+            format!("https://overglass.dev/problems/{code}"),
+            "{self}"
+        );
         for text in ["title", "detail"] {
-            assert!(problem[text].as_str().is_some_and(|text| !text.is_empty()), "{self}");
+            assert!(
+                problem[text].as_str().is_some_and(|text| !text.is_empty()),
+                "{self}"
+            );
         }
         problem
     }
@@ -169,14 +207,23 @@ impl Answer {
     /// Asserts a 422 that names this field.
     pub fn names(&self, field: &str) -> Value {
         let problem = self.problem(422, "invalid_request");
-        assert!(self.named_fields().iter().any(|named| named == field), "{field}: {self}");
+        assert!(
+            self.named_fields().iter().any(|named| named == field),
+            "{field}: {self}"
+        );
         problem
     }
 
     /// The fields that a problem names.
     pub fn named_fields(&self) -> Vec<String> {
-        let errors = self.json()["errors"].as_array().cloned().unwrap_or_default();
-        errors.iter().filter_map(|error| Some(error["field"].as_str()?.to_owned())).collect()
+        let errors = self.json()["errors"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        errors
+            .iter()
+            .filter_map(|error| Some(error["field"].as_str()?.to_owned()))
+            .collect()
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -193,12 +240,18 @@ impl Answer {
 
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let body: String = String::from_utf8_lossy(&self.body).chars().take(2_000).collect();
+        let body: String = String::from_utf8_lossy(&self.body)
+            .chars()
+            .take(2_000)
+            .collect();
         write!(f, "{} {:?} {body}", self.status, self.headers)
     }
 }
 
 /// The text of a field.
 pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("expected a text, found {value}")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("expected a text, found {value}"))
+        .to_owned()
 }

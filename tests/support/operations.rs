@@ -33,7 +33,10 @@ impl Operation {
 
     /// The names of its path parameters, in order.
     pub fn path_parameters(&self) -> impl Iterator<Item = &str> {
-        self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
+        self.path
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split('}').next())
     }
 }
 
@@ -50,20 +53,33 @@ pub fn operations(document: &Value) -> Vec<Operation> {
         .iter()
         .flat_map(|(path, item)| {
             let methods = item.as_object().expect("operations");
-            methods.iter().map(move |(method, operation)| read(document, path, method, operation))
+            methods
+                .iter()
+                .map(move |(method, operation)| read(document, path, method, operation))
         })
         .collect()
 }
 
 fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Operation {
     let content = &operation["requestBody"]["content"]["application/json"]["schema"];
-    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let parameters = operation["parameters"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let scopes = operation["security"].as_array().map(|alternatives| {
         assert_eq!(alternatives.len(), 1, "one way in: {operation}");
-        let scopes = alternatives[0]["bearer"].as_array().expect("the scheme is bearer");
-        scopes.iter().map(|scope| scope.as_str().expect("a scope").to_owned()).collect()
+        let scopes = alternatives[0]["bearer"]
+            .as_array()
+            .expect("the scheme is bearer");
+        scopes
+            .iter()
+            .map(|scope| scope.as_str().expect("a scope").to_owned())
+            .collect()
     });
-    let statuses = operation["responses"].as_object().expect("responses").keys();
+    let statuses = operation["responses"]
+        .as_object()
+        .expect("responses")
+        .keys();
     Operation {
         id: operation["operationId"].as_str().expect("an id").to_owned(),
         method: method.to_uppercase().parse().expect("a method"),
@@ -86,11 +102,15 @@ fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Operat
 pub fn resolve(document: &Value, schema: &Value) -> Value {
     if let Some(reference) = schema["$ref"].as_str() {
         let pointer = reference.trim_start_matches('#');
-        let target = document.pointer(pointer).unwrap_or_else(|| panic!("{reference} is nowhere"));
+        let target = document
+            .pointer(pointer)
+            .unwrap_or_else(|| panic!("{reference} is nowhere"));
         return resolve(document, target);
     }
     for combination in ["oneOf", "anyOf", "allOf"] {
-        let Some(parts) = schema[combination].as_array() else { continue };
+        let Some(parts) = schema[combination].as_array() else {
+            continue;
+        };
         let given: Vec<_> = parts.iter().filter(|part| part["type"] != "null").collect();
         if let [only] = given.as_slice() {
             let mut found = resolve(document, only);

@@ -26,7 +26,11 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { model: diligent(), outbound: Policy::public(), data: None }
+        Self {
+            model: diligent(),
+            outbound: Policy::public(),
+            data: None,
+        }
     }
 }
 
@@ -54,7 +58,11 @@ impl World {
 
     /// A host whose agents speak with this model.
     pub async fn with_model(model: &Scripted) -> Self {
-        Self::with(Setup { model: model.clone(), ..Setup::default() }).await
+        Self::with(Setup {
+            model: model.clone(),
+            ..Setup::default()
+        })
+        .await
     }
 
     pub async fn with(setup: Setup) -> Self {
@@ -63,10 +71,13 @@ impl World {
             data: setup.data,
             model: Arc::new(setup.model),
             outbound: setup.outbound,
-            isolation: documents::Isolation::Thread,
+            files: file_processor::Reader::on_threads(),
         };
         let host = Host::start(options).await.expect("the host starts");
-        Self { host, http: http_client() }
+        Self {
+            host,
+            http: http_client(),
+        }
     }
 
     pub fn store(&self) -> &Store {
@@ -91,7 +102,9 @@ impl World {
     /// A person who has just founded an org and acts for it.
     pub async fn founder(&self, subject: &str) -> Api {
         let person = self.person(subject);
-        let org = person.create("/v1/orgs", &json!({ "name": format!("Org of {subject}") })).await;
+        let org = person
+            .create("/v1/orgs", &json!({ "name": format!("Org of {subject}") }))
+            .await;
         person.for_org(text(&org["id"]))
     }
 
@@ -102,13 +115,21 @@ impl World {
         let invitation = admin.create(&path, &body).await;
         let person = self.person(subject);
         let accept = format!("{path}/{}/accept", text(&invitation["id"]));
-        person.post(&accept, &json!({ "token": invitation["token"] })).await.ok();
+        person
+            .post(&accept, &json!({ "token": invitation["token"] }))
+            .await
+            .ok();
         person.for_org(admin.org())
     }
 
     /// A machine with a new key of the org of `admin`.
     pub async fn machine(&self, admin: &Api, scopes: &[&str]) -> Api {
-        let key = admin.create("/v1/api-keys", &json!({ "name": "Machine", "scopes": scopes })).await;
+        let key = admin
+            .create(
+                "/v1/api-keys",
+                &json!({ "name": "Machine", "scopes": scopes }),
+            )
+            .await;
         self.bearer(text(&key["secret"]))
     }
 
@@ -119,7 +140,9 @@ impl World {
 
     /// Announces a file and uploads it, without confirming it. Returns the file.
     pub async fn upload(&self, api: &Api, name: &str, content: &[u8], base: Option<&str>) -> Value {
-        let offer = api.create(&upload_path(api), &announced(name, content, base)).await;
+        let offer = api
+            .create(&upload_path(api), &announced(name, content, base))
+            .await;
         let stored = send(self.upload_request(&offer).body(content.to_vec())).await;
         assert!(stored.status.is_success(), "{stored}");
         offer["file"].clone()
@@ -186,8 +209,11 @@ pub async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
 pub async fn ended(api: &Api, execution: &str) -> Value {
     eventually("the execution ends", async || {
         let execution = api.get(&format!("/v1/executions/{execution}")).await.ok();
-        matches!(execution["state"].as_str(), Some("completed" | "failed" | "cancelled"))
-            .then_some(execution)
+        matches!(
+            execution["state"].as_str(),
+            Some("completed" | "failed" | "cancelled")
+        )
+        .then_some(execution)
     })
     .await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::api_key::KeySecret;
 use domain::org::Member;
 use domain::user::User;
-use identity::{HttpKeySource, KeyEnvironment, Verifier};
+use identity::{HttpKeySource, KeyEnvironment, StaticKeys, Verifier};
 use kernel::env::{ConfigError, EnvReader};
 use kernel::signing::SigningKey;
 use kernel::{OrgId, UserId};
@@ -46,6 +46,23 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
+    /// The configuration of a function that nobody signs in to: it knows no token, no key and no
+    /// secret.
+    #[must_use]
+    pub fn without_callers() -> Self {
+        let nobody = StaticKeys(br#"{"keys":[]}"#.to_vec());
+        let verifier = Verifier::new("urn:overglass:nobody", ["nobody"], Arc::new(nobody));
+        match (KeyEnvironment::new("none"), verifier) {
+            (Ok(environment), Ok(verifier)) => Self {
+                environment,
+                verifier,
+                signing: SigningKey::ephemeral(),
+                streams_url: None,
+            },
+            _ => unreachable!("the names above are valid"),
+        }
+    }
+
     /// Reads the configuration of a deployed function.
     ///
     /// # Errors

@@ -42,6 +42,13 @@ impl SigningKey {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
     }
 
+    /// A key that nobody else has and that ends with the process.
+    #[must_use]
+    pub fn ephemeral() -> Self {
+        let bytes = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat();
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+    }
+
     /// `payload` and its signature as one URL-safe text. A text signed for one purpose is refused
     /// for every other.
     #[must_use]

@@ -27,6 +27,10 @@ pub(crate) async fn app() -> Result<App, Error> {
     Ok(App::new(store(API_NEEDS).await?, config))
 }
 
+pub(crate) async fn open_app() -> Result<App, Error> {
+    Ok(App::new(store(&[]).await?, ApiConfig::without_callers()))
+}
+
 pub(crate) async fn store(needs: &[&str]) -> Result<Store, Error> {
     let config = StoreConfig::from_env(&process_environment, needs)?;
     Ok(Store::new(

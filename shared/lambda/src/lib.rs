@@ -2,7 +2,7 @@
 //!
 //! | trigger | runner |
 //! |---|---|
-//! | HTTP API | [`http`] |
+//! | HTTP API | [`http`], or [`open`] where nobody signs in |
 //! | Function URL with a streamed response | [`streaming`] |
 //! | SQS doorbells | [`worker`] |
 //! | the Log table's stream | [`stream`] |
@@ -36,6 +36,17 @@ pub use lambda_runtime::Error;
 pub async fn http(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
     let app = context::app().await?;
+    lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
+}
+
+/// Serves routes that nobody signs in to, behind the HTTP API. Such a function holds no secret, and
+/// the names of those tables only that it was given.
+///
+/// # Errors
+/// A runtime that cannot go on.
+pub async fn open(routes: api::Routes) -> Result<(), Error> {
+    telemetry::init();
+    let app = context::open_app().await?;
     lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
 }
 

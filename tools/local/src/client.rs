@@ -93,10 +93,12 @@ impl Client {
     /// A request with this client's credentials.
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.token);
+        self.request_to(method, format!("{}{path}", self.base))
+    }
+
+    /// A request with this client's credentials to an address that the API has named.
+    fn request_to(&self, method: Method, url: String) -> RequestBuilder {
+        let request = self.http.request(method, url).bearer_auth(&self.token);
         match &self.org {
             Some(org) => request.header("overglass-org", org),
             None => request,
@@ -197,10 +199,12 @@ impl Client {
         execution: &str,
         mut watch: impl FnMut(&StreamEvent),
     ) -> anyhow::Result<()> {
+        let described: Value = self.get(&format!("/v1/executions/{execution}")).await?;
+        let stream = text(&described["stream_url"])?;
         let mut last = 0;
         loop {
             let response = self
-                .request(Method::GET, &format!("/v1/executions/{execution}/stream"))
+                .request_to(Method::GET, stream.clone())
                 .header("last-event-id", last.to_string())
                 .send()
                 .await?;

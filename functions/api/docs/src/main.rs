@@ -1,4 +1,4 @@
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda::Error> {
-    lambda::http(docs::routes()).await
+    lambda::open(docs::routes()).await
 }

@@ -1,4 +1,4 @@
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda::Error> {
-    lambda::http(health::routes()).await
+    lambda::open(health::routes()).await
 }

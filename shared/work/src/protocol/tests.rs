@@ -349,7 +349,12 @@ fn a_ring_on_its_way_is_not_followed_by_another() {
     assert_eq!(wants_ring(&job, later(29), horizon), None);
     assert_eq!(wants_ring(&job, later(30), horizon), Some(Duration::ZERO));
 
-    let parked = settled(&leased(), &Outcome::Park { until: later(3_600) });
+    let parked = settled(
+        &leased(),
+        &Outcome::Park {
+            until: later(3_600),
+        },
+    );
     assert_eq!(wants_ring(&parked, later(3_539), horizon), None);
     let in_time = Some(Duration::from_secs(45));
     assert_eq!(wants_ring(&parked, later(3_555), horizon), in_time);

@@ -131,7 +131,7 @@ async fn every_page_of_a_shard_is_swept() {
     tokio::time::sleep(MINUTE).await;
     let config = SweeperConfig {
         page: 10,
-        pages_per_shard: 10,
+        pages_per_shard: 12,
         ..SweeperConfig::default()
     };
     let report = sweeper(&stage, config).sweep(stage.clock.now()).await;

@@ -71,7 +71,7 @@ impl State {
                     }
                 }
             }
-            if rules.sweeps && self.sweeper.is_none() && place.row.is_swept() {
+            if rules.sweeps && self.sweeper.is_none() && place.row.is_in_reach() {
                 for rung in [true, false] {
                     actions.push(Action::SweepRead { job, rung });
                 }

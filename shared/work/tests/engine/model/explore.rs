@@ -83,9 +83,6 @@ impl Graph {
                 }
             }
             frontier = next_frontier;
-            if frontier.len() > 1000 {
-                eprintln!("{} {}", self.seen.len(), frontier.len());
-            }
         }
         None
     }

@@ -169,11 +169,9 @@ impl Row {
         }
     }
 
-    /// Whether a sweep would do something for the job.
-    pub fn is_swept(&self) -> bool {
-        // Spelled out beside `protocol::wants_ring`, which needs a whole job.
-        self.ring
-            .is_some_and(|ring| ring == 0 || (ring == self.due && ring <= HORIZON))
+    /// Whether a sweep finds the job in the due index.
+    pub fn is_in_reach(&self) -> bool {
+        self.ring.is_some_and(|ring| ring <= HORIZON)
     }
 
     pub fn age(&mut self) {

@@ -6,7 +6,7 @@ use work::protocol::{self, ClaimRefused, StaleFence};
 use work::{Job, JobState, Outcome};
 
 use super::action::Action;
-use super::rules::{Change, LEASE, Rules, Scope, Violation};
+use super::rules::{Change, HORIZON, LEASE, Rules, Scope, TICK, Violation};
 use super::state::{Doing, Ends, NEVER, Place, Row, State, Stray, Worker, Write, fence, moment};
 use crate::audit;
 use crate::world::clock::START;
@@ -333,11 +333,14 @@ impl Step<'_> {
 
     fn sweep(&mut self, job: u8, rung: bool) {
         let stored = self.stored(job);
+        let horizon = TICK * u32::from(HORIZON);
         let next = if stored.state == JobState::Leased {
             (self.rules.reclaim)(&stored, START)
-        } else {
+        } else if protocol::wants_ring(&stored, START, horizon).is_some() {
             self.place(job).ringing |= rung;
             protocol::rung(&stored, START)
+        } else {
+            None
         };
         self.state.sweeper = next.map(|next| {
             let row = Row::of(&next);

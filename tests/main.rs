@@ -1,0 +1,10 @@
+//! Journeys through the whole product: each starts a host of its own, calls it as clients do, and
+//! looks at what came of it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`matrix`] | every operation against every kind of caller |
+//! | [`support`] | the host of a journey, its people, its clients |
+
+mod matrix;
+mod support;

@@ -1,0 +1,200 @@
+//! One row for each operation: how a valid request for it is made. A new operation gets a row
+//! here, or the matrix fails.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::Method;
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use crate::support::fixture::{self, Fixture};
+use crate::support::operations::Operation;
+use crate::support::{Api, World};
+
+type Body = fn(&Fixture) -> Value;
+type Prepare = for<'a> fn(&'a World, &'a Fixture) -> BoxFuture<'a, ()>;
+
+/// How one operation is called.
+#[derive(Clone, Copy)]
+pub struct Row {
+    pub operation: &'static str,
+    /// A valid body, with every nested object in it.
+    pub body: Option<Body>,
+    /// What has to be done before it can succeed.
+    prepare: Option<Prepare>,
+}
+
+impl Row {
+    const fn of(operation: &'static str) -> Self {
+        Self {
+            operation,
+            body: None,
+            prepare: None,
+        }
+    }
+
+    const fn body(self, body: Body) -> Self {
+        Self {
+            body: Some(body),
+            ..self
+        }
+    }
+
+    const fn after(self, prepare: Prepare) -> Self {
+        Self {
+            prepare: Some(prepare),
+            ..self
+        }
+    }
+
+    /// Makes the operation possible.
+    pub async fn prepare(&self, world: &World, fixture: &Fixture) {
+        if let Some(prepare) = self.prepare {
+            prepare(world, fixture).await;
+        }
+    }
+
+    /// The request of `caller` at `path`.
+    pub fn request(
+        &self,
+        operation: &Operation,
+        caller: &Api,
+        path: &str,
+        fixture: &Fixture,
+    ) -> RequestBuilder {
+        let request = caller.request(operation.method.clone(), path);
+        match self.body {
+            Some(body) => request.json(&body(fixture)),
+            None if operation.method == Method::POST => request.json(&json!({})),
+            None => request,
+        }
+    }
+}
+
+/// Every row.
+pub const ROWS: &[Row] = &[
+    Row::of("get_health"),
+    Row::of("get_readiness"),
+    Row::of("get_openapi"),
+    Row::of("get_me"),
+    Row::of("update_me").body(|_| {
+        json!({ "name": "Ada", "preferences": { "language": "pt-BR", "time_zone": "Europe/Lisbon" } })
+    }),
+    Row::of("list_orgs"),
+    Row::of("create_org").body(|_| json!({ "name": "Bakery" })),
+    Row::of("get_org"),
+    Row::of("update_org").body(|_| json!({ "name": "Bakery" })),
+    Row::of("delete_org"),
+    Row::of("list_members"),
+    Row::of("update_member").body(|_| json!({ "role": "manager" })),
+    Row::of("remove_member"),
+    Row::of("list_invitations"),
+    Row::of("create_invitation").body(|_| json!({ "email": "a@example.com", "role": "member" })),
+    Row::of("revoke_invitation"),
+    Row::of("accept_invitation").body(|fixture| json!({ "token": fixture.token })),
+    Row::of("list_api_keys"),
+    Row::of("create_api_key").body(|_| {
+        json!({ "name": "Import", "scopes": ["agents:read"], "expires_at": "2999-01-01T00:00:00Z" })
+    }),
+    Row::of("get_api_key"),
+    Row::of("revoke_api_key"),
+    Row::of("rotate_api_key").body(|_| json!({ "overlap_seconds": 60 })),
+    Row::of("list_agents"),
+    Row::of("create_agent").body(|fixture| {
+        let mut agent = fixture::agent("Guide");
+        agent["description"] = json!("Knows the oil.");
+        agent["model"] = json!("openai::gpt-4.1");
+        agent["knowledge_bases"] = json!([fixture.id("knowledge_base_id")]);
+        agent
+    }),
+    Row::of("get_agent"),
+    Row::of("update_agent").body(|fixture| {
+        json!({
+            "name": "Guide",
+            "tools": [fixture.id("tool_id")],
+            "limits": { "max_steps": 3 },
+        })
+    }),
+    Row::of("delete_agent"),
+    Row::of("list_agent_versions"),
+    Row::of("get_agent_version"),
+    Row::of("rollback_agent").body(|_| json!({ "version": 1 })),
+    Row::of("get_agent_stats"),
+    Row::of("list_agent_memories"),
+    Row::of("delete_agent_memory"),
+    Row::of("list_tools"),
+    Row::of("create_tool").body(|_| fixture::tool("get_invoice")),
+    Row::of("get_tool"),
+    Row::of("update_tool").body(|_| json!({ "action": fixture::tool("any")["action"] })),
+    Row::of("delete_tool"),
+    Row::of("list_tasks"),
+    Row::of("create_task").body(|fixture| {
+        json!({
+            "title": "Look",
+            "description": "Closely.",
+            "priority": "high",
+            "due_at": "2999-01-01T00:00:00Z",
+            "assignee": { "kind": "agent", "id": fixture.id("agent_id") },
+            "auto_run": false,
+        })
+    }),
+    Row::of("get_task"),
+    Row::of("update_task").body(|_| json!({ "title": "Look again" })),
+    Row::of("delete_task"),
+    Row::of("assign_task").body(|fixture| json!({ "agent_id": fixture.id("agent_id") })),
+    Row::of("set_task_status").body(|_| json!({ "status": "cancelled" })),
+    Row::of("list_executions"),
+    Row::of("create_execution")
+        .body(|fixture| json!({ "agent_id": fixture.id("agent_id"), "input": "How often?" })),
+    Row::of("get_execution"),
+    Row::of("get_execution_trace"),
+    Row::of("stream_execution"),
+    Row::of("cancel_execution"),
+    Row::of("upload_file").body(|_| crate::support::world::announced("a.md", b"# A", None)),
+    Row::of("list_files"),
+    Row::of("get_file"),
+    Row::of("delete_file"),
+    Row::of("confirm_file"),
+    Row::of("download_file").after(|_, fixture| confirm(fixture).boxed()),
+    Row::of("list_knowledge_bases"),
+    Row::of("create_knowledge_base")
+        .body(|_| json!({ "name": "Handbooks", "description": "For technicians." })),
+    Row::of("get_knowledge_base"),
+    Row::of("update_knowledge_base").body(|_| json!({ "name": "Manuals" })),
+    Row::of("delete_knowledge_base").after(|_, fixture| take_out(fixture).boxed()),
+    Row::of("list_documents"),
+    Row::of("add_document")
+        .body(|fixture| json!({ "file_id": fixture.id("file_id") }))
+        .after(|_, fixture| take_out(fixture).boxed()),
+    Row::of("remove_document"),
+    Row::of("search_knowledge_base").body(|_| json!({ "query": "oil", "limit": 3 })),
+    Row::of("list_audit_entries"),
+    Row::of("search_audit_entries").body(|_| {
+        json!({
+            "type": "agent.created",
+            "subject": "agt",
+            "actor": "system",
+            "from": "2000-01-01T00:00:00Z",
+            "to": "2999-01-01T00:00:00Z",
+            "limit": 5,
+        })
+    }),
+    Row::of("verify_audit_chain"),
+];
+
+/// The row of an operation.
+pub fn row(operation: &Operation) -> &'static Row {
+    ROWS.iter()
+        .find(|row| row.operation == operation.id)
+        .unwrap_or_else(|| panic!("`{}` has no row in the matrix", operation.id))
+}
+
+async fn confirm(fixture: &Fixture) {
+    let path = fixture.path("/v1/files/{file_id}/confirm");
+    fixture.admin.post(&path, &json!({})).await.ok();
+}
+
+async fn take_out(fixture: &Fixture) {
+    let path = fixture.path("/v1/knowledge-bases/{knowledge_base_id}/documents/{file_id}");
+    fixture.admin.delete(&path).await.gone();
+}

@@ -1,0 +1,209 @@
+//! An org that has one of everything.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use super::client::{Api, text};
+use super::world::{World, ended, eventually};
+
+const DOCUMENT: &[u8] = b"# Oil\n\nThe gearbox oil is changed every 500 hours.\n";
+
+/// An org, its people, and the id of one thing of each kind, by the parameter that names it.
+pub struct Fixture {
+    pub admin: Api,
+    pub manager: Api,
+    pub member: Api,
+    /// Was invited by the invitation of this org, and has not accepted.
+    pub invited: Api,
+    pub ids: BTreeMap<&'static str, String>,
+    /// What accepts the invitation.
+    pub token: String,
+}
+
+impl Fixture {
+    /// Builds the org of `name`, through the API.
+    pub async fn build(world: &World, name: &str) -> Self {
+        let admin = world.founder(&format!("{name}-admin")).await;
+        let (manager, member) = (format!("{name}-manager"), format!("{name}-member"));
+        let manager = world.join(&admin, &manager, "manager").await;
+        let member = world.join(&admin, &member, "member").await;
+        let invited = format!("{name}-invited");
+        let mut fixture = Self {
+            invited: world.person(&invited),
+            ids: BTreeMap::from([
+                ("org_id", admin.org().to_owned()),
+                ("version", "1".to_owned()),
+            ]),
+            token: String::new(),
+            admin,
+            manager,
+            member,
+        };
+        fixture.fill(world, &invited).await;
+        fixture
+    }
+
+    async fn fill(&mut self, world: &World, invited: &str) {
+        let api = self.admin.clone();
+        let leaver = world
+            .join(&api, &format!("{invited}-leaver"), "member")
+            .await;
+        self.note("user_id", &leaver.get("/v1/users/me").await.ok());
+        let path = format!("/v1/orgs/{}/invitations", api.org());
+        let body = json!({ "email": format!("{invited}@example.com"), "role": "member" });
+        let invitation = api.create(&path, &body).await;
+        self.token = text(&invitation["token"]);
+        self.note("invitation_id", &invitation);
+        let key = json!({ "name": "Import", "scopes": ["agents:read"] });
+        self.note("key_id", &api.create("/v1/api-keys", &key).await);
+        self.note(
+            "tool_id",
+            &api.create("/v1/tools", &tool("get_order")).await,
+        );
+        let base = api
+            .create("/v1/knowledge-bases", &json!({ "name": "Handbooks" }))
+            .await;
+        self.note("knowledge_base_id", &base);
+        let base = text(&base["id"]);
+        self.note(
+            "file_id",
+            &world.upload(&api, "oil.md", DOCUMENT, Some(&base)).await,
+        );
+        self.note(
+            "task_id",
+            &api.create("/v1/tasks", &json!({ "title": "Look" })).await,
+        );
+        let agent = api.create("/v1/agents", &agent("Guide")).await;
+        self.note("agent_id", &agent);
+        let run = json!({ "agent_id": agent["id"], "input": "How often?" });
+        let execution = api.create("/v1/executions", &run).await;
+        self.note("execution_id", &execution);
+        ended(&api, &text(&execution["id"])).await;
+        let memories = format!("/v1/agents/{}/memories", self.id("agent_id"));
+        let memory = api
+            .list(&memories)
+            .await
+            .pop()
+            .expect("the agent remembers");
+        self.note("memory_id", &memory);
+    }
+
+    /// Adds a second of everything that is listed, so that every list has two pages of one item.
+    pub async fn double(&self, world: &World) {
+        let api = &self.admin;
+        let base = self.id("knowledge_base_id");
+        let path = format!("/v1/orgs/{}/invitations", api.org());
+        let run = json!({ "agent_id": self.id("agent_id"), "input": "Again?" });
+        let bodies = [
+            (
+                path.as_str(),
+                json!({ "email": "second@example.com", "role": "member" }),
+            ),
+            (
+                "/v1/api-keys",
+                json!({ "name": "Second", "scopes": ["agents:read"] }),
+            ),
+            ("/v1/tools", tool("get_parcel")),
+            ("/v1/knowledge-bases", json!({ "name": "Second" })),
+            ("/v1/tasks", json!({ "title": "Second" })),
+            ("/v1/agents", agent("Second")),
+            ("/v1/executions", run),
+            ("/v1/orgs", json!({ "name": "Second" })),
+        ];
+        let created = join_all(bodies.iter().map(|(path, body)| api.create(path, body))).await;
+        let execution = &created[6];
+        ended(api, &text(&execution["id"])).await;
+        world.upload(api, "second.md", DOCUMENT, Some(base)).await;
+        let path = format!("/v1/agents/{}", self.id("agent_id"));
+        api.patch(&path, &json!({ "description": "Knows the oil." }))
+            .await
+            .ok();
+        eventually("the log is sealed", async || {
+            (api.list("/v1/audit").await.len() > 2).then_some(())
+        })
+        .await;
+    }
+
+    /// The id that a path parameter stands for.
+    pub fn id(&self, parameter: &str) -> &str {
+        self.ids
+            .get(parameter)
+            .unwrap_or_else(|| panic!("nothing is known as {parameter}"))
+    }
+
+    /// A path with this org's ids in it.
+    pub fn path(&self, template: &str) -> String {
+        fill(template, |parameter| self.id(parameter).to_owned())
+    }
+
+    /// The same path to things that do not exist anywhere. The org stays.
+    pub fn path_to_nothing(&self, template: &str) -> String {
+        fill(template, |parameter| match parameter {
+            "org_id" | "version" => self.id(parameter).to_owned(),
+            _ => nobodys(self.id(parameter)),
+        })
+    }
+
+    fn note(&mut self, parameter: &'static str, created: &Value) {
+        self.ids.insert(parameter, text(&created["id"]));
+    }
+}
+
+/// A path template with its parameters filled in.
+pub fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut path = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (parameter, after) = after.split_once('}').expect("a parameter ends");
+        path.push_str(before);
+        path.push_str(&value(parameter));
+        rest = after;
+    }
+    path + rest
+}
+
+/// An id of the same kind that names nothing.
+pub fn nobodys(id: &str) -> String {
+    let (prefix, digits) = id.split_once('_').expect("an id has a prefix");
+    let digits: String = digits
+        .chars()
+        .enumerate()
+        .map(|(place, digit)| match digit {
+            _ if place < 12 => digit,
+            '0' => '1',
+            _ => '0',
+        })
+        .collect();
+    format!("{prefix}_{digits}")
+}
+
+/// A tool that asks a service elsewhere.
+pub fn tool(name: &str) -> Value {
+    json!({
+        "name": name,
+        "description": "Look up an order by its number.",
+        "parameters": {
+            "type": "object",
+            "properties": { "order_id": { "type": "string" } },
+            "required": ["order_id"],
+        },
+        "action": {
+            "kind": "http",
+            "method": "GET",
+            "url": "https://orders.example.com/{order_id}",
+            "headers": { "accept": "application/json" },
+        },
+    })
+}
+
+/// An agent that may take notes.
+pub fn agent(name: &str) -> Value {
+    json!({
+        "name": name,
+        "instructions": "Answer questions of technicians.",
+        "tools": ["remember"],
+        "limits": { "max_steps": 5, "max_seconds": 60 },
+    })
+}

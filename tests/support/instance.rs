@@ -1,0 +1,114 @@
+//! A second instance of the API over the same state, called without a network, whose clock a
+//! journey moves.
+
+use std::sync::Arc;
+
+use api::{ApiConfig, App};
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request, header};
+use http_body_util::BodyExt as _;
+use kernel::{Clock, ManualClock, SystemClock};
+use serde_json::Value;
+use store::Store;
+use tower::ServiceExt as _;
+
+use super::client::Answer;
+use super::world::World;
+
+/// An instance as Lambda would start another.
+#[derive(Clone)]
+pub struct Instance {
+    pub clock: ManualClock,
+    pub app: App,
+    router: Router,
+}
+
+impl Instance {
+    /// An instance of every function. Its clock stands at the present.
+    pub fn beside(world: &World) -> Self {
+        Self::serving(world, |app| api::service(local::host::routes(), app))
+    }
+
+    /// An instance of something else, over the same state.
+    pub fn serving(world: &World, service: impl FnOnce(App) -> Router) -> Self {
+        let clock = ManualClock::at(SystemClock.now());
+        let store = world.store();
+        let clients = store.clients().clone();
+        let store = Store::new(clients, store.config().clone(), Arc::new(clock.clone()));
+        let app = world.host.app();
+        let config = ApiConfig {
+            environment: app.environment().clone(),
+            verifier: world.host.issuer().verifier().expect("a verifier"),
+            signing: app.signing().clone(),
+            streams_url: None,
+        };
+        let app = App::new(store, config);
+        Self {
+            clock,
+            router: service(app.clone()),
+            app,
+        }
+    }
+
+    /// Sends a request through the instance.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
+        let (parts, body) = response.into_parts();
+        let body = body
+            .collect()
+            .await
+            .expect("the answer arrives whole")
+            .to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub async fn get(&self, credential: &str, path: &str) -> Answer {
+        self.send(request(Method::GET, credential, path, None, &[]))
+            .await
+    }
+
+    /// A POST with an `Idempotency-Key`.
+    pub async fn post_once(&self, credential: &str, path: &str, body: &Value, key: &str) -> Answer {
+        let headers = [("idempotency-key", key)];
+        self.send(request(
+            Method::POST,
+            credential,
+            path,
+            Some(body),
+            &headers,
+        ))
+        .await
+    }
+}
+
+/// A request as the instance takes it.
+pub fn request(
+    method: Method,
+    credential: &str,
+    path: &str,
+    body: Option<&Value>,
+    headers: &[(&str, &str)],
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::AUTHORIZATION, format!("Bearer {credential}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    request.body(body).expect("a request")
+}
