@@ -6,5 +6,6 @@
 //! | [`matrix`] | every operation against every kind of caller |
 //! | [`support`] | the host of a journey, its people, its clients |
 
+mod bad_input;
 mod matrix;
 mod support;

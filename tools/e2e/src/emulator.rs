@@ -108,7 +108,9 @@ fn environment(folder: &Path) -> anyhow::Result<PathBuf> {
 fn binaries(folder: &Path) -> anyhow::Result<PathBuf> {
     say("building the functions");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    run(Command::new(&cargo).args(["build", "--quiet", "--locked", "--workspace", "--bins"]))?;
+    // With the whole workspace, so that dependencies have the features that the tests built.
+    let whole = ["build", "--quiet", "--workspace", "--exclude", "xtask", "--exclude", "bench", "--bins"];
+    run(Command::new(&cargo).args(whole))?;
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let built = Path::new(&target).join("debug");
     let packaged = folder.join("functions");

@@ -100,7 +100,7 @@ fn merged(mut document: Value, parts: &[(&str, Value)]) -> Result<Value> {
     let missing: Vec<&String> = references
         .iter()
         .filter(|reference| {
-            !reference.strip_prefix('#').is_some_and(|place| document.pointer(place).is_some())
+            reference.strip_prefix('#').is_none_or(|place| document.pointer(place).is_none())
         })
         .collect();
     if !missing.is_empty() {

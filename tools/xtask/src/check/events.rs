@@ -29,6 +29,11 @@ impl Sample {
         self.file.split('/').nth(1).unwrap_or_default()
     }
 
+    /// Whether it is a sample for this function.
+    pub(crate) fn is_of(&self, function: &str) -> bool {
+        self.function() == function
+    }
+
     /// Whether it is a request for this route.
     pub(crate) fn requests(&self, route: &str) -> bool {
         self.request().is_some_and(|request| matches(route, &request))
@@ -77,7 +82,7 @@ pub(crate) fn check(
     }
     for function in table {
         let routes: Vec<String> = served(function, operations).collect();
-        let own = || samples.iter().filter(|sample| sample.function() == function.name);
+        let own = || samples.iter().filter(|sample| sample.is_of(function.name));
         for sample in own().filter(|sample| sample.event.is_ok()) {
             if !routes.iter().any(|route| sample.requests(route)) {
                 let asked = sample.request().unwrap_or_else(|| "no HTTP request".to_owned());
@@ -100,7 +105,7 @@ pub(crate) fn check(
 
 fn worker(function: &FunctionCrate, samples: &[Sample], stack: &Stack) -> Vec<Finding> {
     let name = function.name();
-    let own: Vec<&Sample> = samples.iter().filter(|sample| sample.function() == name).collect();
+    let own: Vec<&Sample> = samples.iter().filter(|sample| sample.is_of(name)).collect();
     if own.is_empty() {
         let message = format!("has no sample, add {FOLDER}/{name}/<case>.json with an event that wakes it");
         return vec![Finding::new(format!("{FOLDER}/{name}"), message)];

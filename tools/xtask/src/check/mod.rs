@@ -20,6 +20,9 @@ use crate::repo::Repo;
 use crate::template::Stack;
 use crate::{generated, operations};
 
+pub(crate) use events::{FOLDER as SAMPLE_FOLDER, read as read_samples};
+pub(crate) use parity::served;
+
 /// Something that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Finding {

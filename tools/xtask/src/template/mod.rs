@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::repo::Repo;
 
-pub(crate) use functions::{EventSource, Function, Mapping, Route, Source};
+pub(crate) use functions::{EventSource, Mapping, Source};
 
 /// The file that the stack is deployed from.
 pub(crate) const MAIN: &str = "template.yaml";
@@ -153,7 +153,6 @@ pub(crate) fn each_object<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Map<S
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing;
 
     #[test]
