@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use domain::execution::{EffectOutcome, EffectRequest, RequestedCall, StreamEntryKind, Tokens};
 use futures::StreamExt;
-use llm::{Arguments, Assembly, ChatRequest, ChatResponse, Delta, ModelError, ToolSpec, Usage};
+use llm::{Arguments, Assembly, ChatRequest, ChatResponse, Delta, ModelError, ToolSpec};
 use serde_json::{Value, json};
 
 use crate::conversation;
@@ -151,7 +151,7 @@ fn tool_call_entries(response: &ChatResponse) -> Entries {
 }
 
 fn outcome_of(response: ChatResponse) -> EffectOutcome {
-    let usage = response.usage.unwrap_or_else(Usage::default);
+    let usage = response.usage.unwrap_or_default();
     let stop_reason = serde_json::to_value(response.stop_reason)
         .ok()
         .and_then(|reason| reason.as_str().map(str::to_owned))

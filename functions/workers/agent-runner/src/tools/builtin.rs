@@ -134,13 +134,13 @@ fn remember(run: &Run<'_>, arguments: RememberArguments) -> Reply {
         execution: run.execution.id,
         created_at: now,
     };
-    Reply::json(&json!({ "remembered": memory.id })).with(Change::Remember(memory))
+    Reply::json(&json!({ "remembered": memory.id })).with(Change::Remember(Box::new(memory)))
 }
 
 fn create_task(run: &Run<'_>, arguments: TaskArguments) -> Reply {
     let task = new_task(run, arguments.title, arguments.description);
     Reply::json(&json!({ "task_id": task.id, "status": task.status }))
-        .with(Change::CreateTask(task))
+        .with(Change::CreateTask(Box::new(task)))
 }
 
 fn ask_human(run: &Run<'_>, arguments: &QuestionArguments) -> Reply {
@@ -154,7 +154,7 @@ fn ask_human(run: &Run<'_>, arguments: &QuestionArguments) -> Reply {
         "task_id": task.id,
         "note": "The question was passed on. The answer will come later; go on without it.",
     });
-    Reply::json(&answer).with(Change::CreateTask(task))
+    Reply::json(&answer).with(Change::CreateTask(Box::new(task)))
 }
 
 fn new_task(run: &Run<'_>, title: String, description: String) -> Task {

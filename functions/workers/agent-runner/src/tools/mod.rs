@@ -170,8 +170,8 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) enum Change {
     None,
-    Remember(Memory),
-    CreateTask(Task),
+    Remember(Box<Memory>),
+    CreateTask(Box<Task>),
 }
 
 impl Change {
@@ -184,13 +184,13 @@ impl Change {
                 let data = json!({ "agent": memory.agent, "kind": memory.kind });
                 let kind = EventKind::MemoryCreated;
                 let event = store.event(run.tenant, &cause, kind, memory.id, data);
-                commit.create(&memory).event(event)
+                commit.create(&*memory).event(event)
             }
             Self::CreateTask(task) => {
                 let data = json!({ "title": task.title, "status": task.status });
                 let kind = EventKind::TaskCreated;
                 let event = store.event(run.tenant, &cause, kind, task.id, data);
-                commit.create(&task).event(event)
+                commit.create(&*task).event(event)
             }
         }
     }
