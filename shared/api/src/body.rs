@@ -7,11 +7,15 @@ use garde::Validate;
 use http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_path_to_error::Segment;
 
 use crate::problem::{FieldProblem, Problem};
+use crate::strict::Strict;
 
 /// The largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// How much of a text that a client sent is repeated to it.
+const MAX_ECHO_CHARS: usize = 300;
 
 /// A JSON body: of the right media type, of a known shape with no unknown fields, and valid.
 #[derive(Debug, Clone, Copy)]
@@ -76,27 +80,30 @@ fn is_json(headers: &http::HeaderMap) -> bool {
 
 fn read<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let place = pointer(&error.path().to_string());
+    let strict = Strict(&mut deserializer);
+    let value: T = serde_path_to_error::deserialize(strict).map_err(|error| {
+        let place = pointer_to(error.path());
         let cause = error.into_inner();
         match cause.classify() {
-            serde_json::error::Category::Data => {
-                Problem::invalid_field(place, without_position(&cause.to_string()))
-            }
+            serde_json::error::Category::Data => mistyped(&place, &cause.to_string()),
             _ => malformed(&cause),
         }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
-    validate(&value)?;
+    validate(&value, pointer)?;
     Ok(value)
 }
 
-pub(crate) fn validate<T: Validate<Context = ()>>(value: &T) -> Result<(), Problem> {
+/// Checks a value; `name` makes the name of a field from its path in Rust.
+pub(crate) fn validate<T: Validate<Context = ()>>(
+    value: &T,
+    name: impl Fn(&str) -> String,
+) -> Result<(), Problem> {
     value.validate().map_err(|report| {
         let errors = report
             .iter()
             .map(|(path, error)| FieldProblem {
-                field: pointer(&path.to_string()),
+                field: name(&path.to_string()),
                 message: error.message().to_owned(),
             })
             .collect();
@@ -108,29 +115,66 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::bad_request("malformed_json", format!("The body is not JSON: {error}."))
 }
 
+/// A field that is not what it should be, is missing or stands twice. The last two are reported at
+/// the object they are missing from, with their name in the message.
+fn mistyped(place: &str, message: &str) -> Problem {
+    for (mark, what) in [
+        ("missing field `", "is missing"),
+        ("duplicate field `", "stands twice"),
+    ] {
+        let name = message
+            .strip_prefix(mark)
+            .and_then(|rest| rest.split('`').next());
+        if let Some(name) = name {
+            let above = if place == "/" { "" } else { place };
+            return Problem::invalid_field(format!("{above}/{name}"), what);
+        }
+    }
+    Problem::invalid_field(clipped(place), clipped(without_position(message)))
+}
+
 /// `limits.steps[3]` as the JSON pointer `/limits/steps/3`; the whole body is the empty pointer,
 /// shown as `/`.
 fn pointer(path: &str) -> String {
-    let segments: String = path
-        .split(['.', '[', ']'])
-        .filter(|segment| !segment.is_empty() && *segment != "?")
-        .map(|segment| format!("/{segment}"))
+    pointer_of(
+        path.split(['.', '[', ']'])
+            .filter(|segment| !segment.is_empty()),
+    )
+}
+
+fn pointer_to(path: &serde_path_to_error::Path) -> String {
+    pointer_of(path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        // The key of a map may hold anything.
+        Segment::Map { key } => Some(key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => Some(variant.clone()),
+        Segment::Unknown => None,
+    }))
+}
+
+fn pointer_of(segments: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let pointer: String = segments
+        .map(|segment| format!("/{}", segment.as_ref()))
         .collect();
-    if segments.is_empty() {
+    if pointer.is_empty() {
         "/".to_owned()
     } else {
-        segments
+        pointer
     }
 }
 
 /// The place is named by its field; line and column of a document the client's library wrote help
 /// nobody.
-fn without_position(message: &str) -> String {
-    message
-        .split(" at line ")
-        .next()
-        .unwrap_or(message)
-        .to_owned()
+fn without_position(message: &str) -> &str {
+    message.split(" at line ").next().unwrap_or(message)
+}
+
+/// A text that repeats what the client sent, which may be long, cut to what tells enough.
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(MAX_ECHO_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
 }
 
 /// Reads a field that may be absent (leave it), `null` (clear it) or a value (set it). Use with
@@ -205,6 +249,34 @@ mod tests {
             refusal(r#"{"name":"a","parts":[{"size":-1}]}"#),
             invalid(&["/parts/0/size"])
         );
+    }
+
+    #[test]
+    fn what_is_missing_stands_twice_or_is_a_list_is_named_too() {
+        let named = |text: &str| refusal(text).2.join(" ");
+        assert_eq!(named("{}"), "/name");
+        assert_eq!(named(r#"{"name":"a","parts":[{}]}"#), "/parts/0/size");
+        assert_eq!(named(r#"{"name":"a","name":"b"}"#), "/name");
+        assert_eq!(named(r#"["a"]"#), "/");
+        assert_eq!(named(r#"{"name":"a","parts":[[1]]}"#), "/parts/0");
+    }
+
+    #[test]
+    fn the_key_of_a_map_is_one_part_of_a_pointer() {
+        let text = r#"{"a/b.c~":"x"}"#;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let error = serde_path_to_error::deserialize::<_, std::collections::BTreeMap<String, u32>>(
+            &mut deserializer,
+        )
+        .unwrap_err();
+        assert_eq!(pointer_to(error.path()), "/a~1b.c~0");
+    }
+
+    #[test]
+    fn a_long_text_is_not_sent_back_whole() {
+        let text = format!("{{\"{}\":1}}", "x".repeat(10_000));
+        let problem = read::<Body>(text.as_bytes()).unwrap_err();
+        assert!(problem.into_document().len() < 2_000);
     }
 
     #[test]

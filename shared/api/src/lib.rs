@@ -31,6 +31,7 @@ mod request;
 mod resource;
 mod resources;
 mod service;
+mod strict;
 pub mod text;
 
 pub use app::{ApiConfig, App};

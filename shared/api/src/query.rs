@@ -23,7 +23,7 @@ where
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
         let value = read(query)?;
-        validate(&value)?;
+        validate(&value, str::to_owned)?;
         Ok(Self(value))
     }
 }

@@ -145,6 +145,7 @@ impl utoipa::PartialSchema for ToolRef {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
+            .max_length(Some(64))
             .description(Some(
                 "The name of a built-in tool, or the id of a registered one.",
             ))

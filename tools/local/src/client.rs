@@ -91,7 +91,6 @@ impl Client {
     }
 
     /// A request with this client's credentials.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_to(method, format!("{}{path}", self.base))
     }

@@ -19,15 +19,16 @@ pub(crate) struct NewAgent {
     name: String,
     /// What it is for, for people.
     #[garde(length(chars, max = MAX_DESCRIPTION))]
+    #[schema(max_length = 2_000)]
     #[serde(default)]
     description: String,
     /// What it is told before anything else.
     #[garde(length(chars, min = 1, max = MAX_INSTRUCTIONS))]
-    #[schema(max_length = 32_000, example = "Answer from the handbook and cite it.")]
+    #[schema(min_length = 1, max_length = 32_000, example = "Answer from the handbook and cite it.")]
     instructions: String,
     /// `provider::model`; the platform's default model if absent.
     #[garde(inner(custom(spec::model)))]
-    #[schema(example = "openai::gpt-4.1")]
+    #[schema(max_length = 200, example = "openai::gpt-4.1")]
     model: Option<String>,
     /// What it may call.
     #[garde(custom(spec::few_tools))]

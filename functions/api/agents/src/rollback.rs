@@ -13,6 +13,7 @@ use crate::spec;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rollback {
     #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
     version: u64,
 }
 

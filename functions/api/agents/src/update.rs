@@ -13,15 +13,18 @@ use crate::spec::{self, LimitsBody, MAX_DESCRIPTION, MAX_INSTRUCTIONS};
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentChanges {
     #[garde(inner(custom(api::text::name)))]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     #[garde(length(chars, max = MAX_DESCRIPTION))]
+    #[schema(max_length = 2_000)]
     description: Option<String>,
     #[garde(length(chars, min = 1, max = MAX_INSTRUCTIONS))]
+    #[schema(min_length = 1, max_length = 32_000)]
     instructions: Option<String>,
     /// `null` goes back to the platform's default model.
     #[garde(custom(known_model))]
     #[serde(default, deserialize_with = "api::nullable")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 200)]
     model: Option<Option<String>>,
     #[garde(inner(custom(few_tools)))]
     tools: Option<Vec<ToolRef>>,

@@ -28,10 +28,11 @@ pub(crate) struct AuditSearch {
     kind: Option<EventKind>,
     /// The id of what it happened to.
     #[garde(inner(length(chars, min = 1, max = MAX_SUBJECT)))]
+    #[schema(min_length = 1, max_length = 200)]
     subject: Option<String>,
     /// Who did it: the id of a user, an API key or an agent, or `system`.
     #[garde(inner(custom(known_actor)))]
-    #[schema(example = "system")]
+    #[schema(pattern = "^(system|(usr|key|agt)_[0-9a-hjkmnp-tv-z]{26})$", example = "system")]
     actor: Option<String>,
     /// Events that happened at this moment or later.
     #[garde(skip)]
@@ -47,6 +48,7 @@ pub(crate) struct AuditSearch {
     /// The `next_cursor` of the page before.
     #[garde(inner(length(max = api::MAX_CURSOR_CHARS)))]
     #[serde(skip_serializing)]
+    #[schema(max_length = 1_000)]
     cursor: Option<String>,
 }
 

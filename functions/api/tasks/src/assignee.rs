@@ -13,7 +13,10 @@ use utoipa::ToSchema;
 pub(crate) struct NewAssignee {
     kind: AssigneeKind,
     /// The id of an agent or a user, as `kind` says.
-    #[schema(example = "agt_01jbst9de6fp79y0938nkrkayd")]
+    #[schema(
+        pattern = "^(agt|usr)_[0-9a-hjkmnp-tv-z]{26}$",
+        example = "agt_01jbst9de6fp79y0938nkrkayd"
+    )]
     id: String,
 }
 

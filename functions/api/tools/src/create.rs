@@ -4,7 +4,7 @@ use axum::response::Response;
 use domain::tool::{MAX_DESCRIPTION, Tool, ToolSpec};
 use garde::Validate;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::spec::{self, ActionBody};
@@ -12,10 +12,28 @@ use crate::spec::{self, ActionBody};
 /// A new tool.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "get_order",
+    "description": "Look up an order by its number.",
+    "parameters": {
+        "type": "object",
+        "properties": { "order_id": { "type": "string" } },
+        "required": ["order_id"],
+        "additionalProperties": false
+    },
+    "idempotent": true,
+    "action": {
+        "kind": "http",
+        "method": "GET",
+        "url": "https://api.example.com/orders/{order_id}",
+        "headers": { "accept": "application/json" },
+        "timeout_seconds": 10
+    }
+}))]
 pub(crate) struct NewTool {
     /// The name the model calls it by; unique in the organization, and not that of a built-in tool.
     #[garde(custom(spec::name))]
-    #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$", example = "get_order")]
+    #[schema(pattern = "^[a-z][a-z0-9_]{0,63}$")]
     name: String,
     /// What it does, for the model.
     #[garde(length(chars, min = 1, max = MAX_DESCRIPTION))]
@@ -28,15 +46,7 @@ pub(crate) struct NewTool {
     /// JSON Schema (2020-12) of the arguments: an object, at most 64 KiB, without references to
     /// anything outside itself.
     #[garde(skip)]
-    #[schema(
-        value_type = Object,
-        example = json!({
-            "type": "object",
-            "properties": { "order_id": { "type": "string" } },
-            "required": ["order_id"],
-            "additionalProperties": false
-        }),
-    )]
+    #[schema(value_type = Object)]
     parameters: Value,
     /// Whether calling it twice with the same idempotency key does no harm.
     #[garde(skip)]

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use api::{FieldProblem, Problem};
 use domain::tool::{
-    ArgumentSchema, Builtin, DEFAULT_TIMEOUT_SECONDS, HttpAction, HttpMethod, ToolAction, ToolSpec,
-    is_tool_name,
+    ArgumentSchema, Builtin, DEFAULT_TIMEOUT_SECONDS, HttpAction, HttpMethod,
+    MAX_HEADER_VALUE_BYTES, MAX_HEADERS, ToolAction, ToolSpec, is_tool_name,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 /// How a tool does what it does. Read field by field, so that a bad one can be named.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,6 +27,7 @@ pub(crate) struct ActionBody {
     url: String,
     /// Fixed request headers, at most 20. Not for secrets.
     #[serde(default)]
+    #[schema(schema_with = headers_schema)]
     headers: BTreeMap<String, String>,
     /// Seconds until the call is given up.
     #[serde(default = "default_timeout")]
@@ -40,6 +42,18 @@ pub(crate) struct ActionBody {
 pub(crate) enum ActionKind {
     /// An HTTP request to a public address.
     Http,
+}
+
+fn headers_schema() -> Object {
+    let value = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(MAX_HEADER_VALUE_BYTES));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(value))
+        .max_properties(Some(MAX_HEADERS))
+        .description(Some("Fixed request headers, at most 20. Not for secrets."))
+        .build()
 }
 
 const fn default_timeout() -> u32 {

@@ -35,7 +35,7 @@ pub(crate) struct PreferenceChanges {
     /// A time zone of the IANA database.
     #[garde(custom(time_zone_or_null))]
     #[serde(default, deserialize_with = "api::nullable")]
-    #[schema(value_type = Option<String>, example = "Europe/Lisbon")]
+    #[schema(value_type = Option<String>, max_length = 64, example = "Europe/Lisbon")]
     time_zone: Option<Option<String>>,
 }
 

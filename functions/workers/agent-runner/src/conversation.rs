@@ -3,20 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::execution::{EffectOutcome, EffectRequest, RequestedCall};
-use embedding::{StaticModel, cosine, is_zero};
-use kernel::AgentId;
-use kernel::cursor::PageRequest;
 use llm::{Arguments, Message, OpaquePart, ToolCall};
 use serde_json::Value;
-use store::{ReadError, Store, Tenant};
 
 use crate::journal::Journal;
 use crate::run::Run;
-
-/// How many memories an agent is told of.
-const MEMORIES_TOLD: usize = 8;
-/// Among how many of the newest memories those are chosen.
-const MEMORIES_WEIGHED: u32 = 100;
 
 /// What the platform adds to an agent's instructions.
 const HOUSE_RULES: &str = "\
@@ -96,38 +87,4 @@ fn tool_call(call: &RequestedCall) -> ToolCall {
 
 fn opaque_part(value: &Value) -> Option<OpaquePart> {
     serde_json::from_value(value.clone()).ok()
-}
-
-/// What of an agent's memories bears most on `input`, best first.
-pub(crate) async fn recall(
-    store: &Store,
-    tenant: Tenant,
-    agent: AgentId,
-    input: &str,
-) -> Result<Vec<String>, ReadError> {
-    let page = PageRequest::first(MEMORIES_WEIGHED);
-    let memories = store.memories(tenant).page(agent, &page).await?.items;
-    if memories.is_empty() {
-        return Ok(Vec::new());
-    }
-    let model = StaticModel;
-    let wanted = model.embed_text(input);
-    let mut weighed: Vec<(f32, String)> = memories
-        .into_iter()
-        .map(|memory| {
-            let vector = model.embed_text(&memory.text);
-            let near = if is_zero(&vector) {
-                0.0
-            } else {
-                cosine(&wanted, &vector).unwrap_or(0.0)
-            };
-            (near, memory.text)
-        })
-        .collect();
-    weighed.sort_by(|a, b| b.0.total_cmp(&a.0));
-    Ok(weighed
-        .into_iter()
-        .take(MEMORIES_TOLD)
-        .map(|(_, text)| text)
-        .collect())
 }

@@ -21,18 +21,30 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`run`] | the loop and how it ends |
-//! | [`journal`] | the effects of a run, and the commits that write them |
-//! | [`conversation`] | the journal as the messages that a model reads |
+//! | [`drive`] | the loop and how it ends |
+//! | [`tools`] | calling tools |
 //! | [`model_call`] | one model call, streamed |
-//! | [`tools`] | what an agent may call |
+//! | [`conversation`] | the journal as the messages that a model reads |
+//! | [`effects`] | the commits of a run |
+//! | [`run`] | a run under way |
+//! | [`toolbox`] | what an agent may call |
+//! | [`reply`] | what tools answer and change |
+//! | [`recall`] | what the agent remembers |
 //! | [`citations`] | markers in answers and the places they stand for |
+//! | [`journal`] | the effects of a run |
+//!
+//! Each uses only those below it.
 
 mod citations;
 mod conversation;
+mod drive;
+mod effects;
 mod journal;
 mod model_call;
+mod recall;
+mod reply;
 mod run;
+mod toolbox;
 mod tools;
 
 use std::sync::Arc;
@@ -88,7 +100,7 @@ impl Handler for AgentRunner {
 
     async fn run(&self, attempt: Attempt) -> Outcome {
         match attempt.payload::<RunPayload>() {
-            Ok(payload) => run::drive(self, &attempt, payload.execution).await,
+            Ok(payload) => drive::drive(self, &attempt, payload.execution).await,
             Err(outcome) => outcome,
         }
     }

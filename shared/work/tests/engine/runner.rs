@@ -404,6 +404,24 @@ async fn the_rings_of_a_batch_do_not_harm_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_outside_the_handler_leaves_the_ring_in_the_queue() {
+    let theatre = Theatre::new();
+    theatre.stage.mishaps([Mishap::Panic]);
+    let jobs = [1, 2].map(|number| theatre.stage.add(number, "succeed", Duration::ZERO));
+    let rings = jobs.iter().map(|job| ((), job.doorbell()));
+    let answers = theatre
+        .runner
+        .run_batch(rings, theatre.in_time(MINUTE))
+        .await;
+    assert_eq!(
+        answers,
+        [((), Delivery::Redeliver), ((), Delivery::Acknowledge)]
+    );
+    let neighbour = theatre.stage.rows.job(jobs[1].id);
+    assert_eq!(neighbour.state, JobState::Done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_keeps_to_its_concurrency() {
     let theatre = Theatre::new();
     let jobs: Vec<Job> = (1..=10)

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use work::JobError;
 
 use crate::citations::ShownPassages;
+use crate::reply::{Change, Reply};
 use crate::run::{Run, Stop};
-use crate::tools::{Change, Reply};
 
 const DEFAULT_PASSAGES: usize = 6;
 /// How many chunks of a document are read at once.

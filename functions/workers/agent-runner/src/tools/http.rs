@@ -7,8 +7,8 @@ use domain::tool::{HttpMethod, Tool, ToolAction};
 use outbound::{Method, OutboundError, Request};
 use serde_json::{Value, json};
 
+use crate::reply::Reply;
 use crate::run::{Run, Stop};
-use crate::tools::Reply;
 
 /// The header by which a service can recognise a call that it has seen before.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

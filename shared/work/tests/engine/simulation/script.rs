@@ -9,7 +9,7 @@ use kernel::{Clock as _, JobId};
 use serde_json::json;
 use work::{Attempt, Handler, Outcome};
 
-use super::PARKED_FOR;
+use super::life::PARKED_FOR;
 use crate::world::clock::SimClock;
 use crate::world::store::SimStore;
 use crate::world::{Dice, lock};

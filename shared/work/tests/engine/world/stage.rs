@@ -24,6 +24,8 @@ pub enum Mishap {
     /// A retry inside the client finds its own first write, and says that it was refused.
     OwnWriteRefused,
     Unwritable,
+    /// The store has a bug.
+    Panic,
 }
 
 /// Keeps jobs, takes rings, and remembers both.
@@ -136,6 +138,7 @@ impl JobStore for Stage {
                 self.rows.replace(new, expected_version).await?;
                 Ok(false)
             }
+            Mishap::Panic => panic!("a bug in the store"),
             Mishap::Unwritable => Err(StoreError::unreadable("too large")),
         }
     }

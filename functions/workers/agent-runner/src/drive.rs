@@ -1,0 +1,311 @@
+//! The loop of a run, and the ways in which it ends.
+
+use domain::agent::Limits;
+use domain::event::EventKind;
+use domain::execution::{EffectOutcome, ExecutionState, Failure, RequestedCall, StreamEntryKind};
+use domain::task::TaskStatus;
+use kernel::ExecutionId;
+use llm::ModelError;
+use serde_json::json;
+use store::{Commit, Tenant};
+use work::{Attempt, JobError, Outcome};
+
+use crate::reply::Reply;
+use crate::run::{Run, Stop};
+use crate::{AgentRunner, model_call, tools};
+
+/// The most tool calls of one step; a model that asks for more is told so.
+const MAX_CALLS_PER_STEP: usize = 16;
+/// How often a model call is begun anew, after retries and dead workers, before the run fails.
+const MAX_MODEL_ATTEMPTS: u32 = 5;
+
+/// Drives a run as far as this attempt's time allows.
+pub(crate) async fn drive(runner: &AgentRunner, attempt: &Attempt, id: ExecutionId) -> Outcome {
+    let tenant = Tenant::authorised(attempt.job.org);
+    let mut run = match Run::load(runner, attempt, tenant, id).await {
+        Ok(Some(run)) => run,
+        Ok(None) => return Outcome::done(),
+        Err(stop) => return outcome(stop),
+    };
+    let stop = match run.go_on().await {
+        Ok(()) | Err(Stop::Ended) => return Outcome::done(),
+        Err(Stop::Fail(failure)) => match run.fail(failure).await {
+            Ok(()) | Err(Stop::Ended) => return Outcome::done(),
+            Err(stop) => stop,
+        },
+        Err(stop) => stop,
+    };
+    outcome(stop)
+}
+
+fn outcome(stop: Stop) -> Outcome {
+    match stop {
+        Stop::Ended => Outcome::done(),
+        Stop::Yield => Outcome::Yield,
+        Stop::Retry(error) => Outcome::Retry { error, after: None },
+        Stop::Fail(failure) => Outcome::Fail {
+            error: JobError::new(failure.code, failure.message),
+        },
+    }
+}
+
+impl Run<'_> {
+    async fn go_on(&mut self) -> Result<(), Stop> {
+        if self.execution.state == ExecutionState::Queued {
+            self.begin().await?;
+        }
+        loop {
+            self.check_limits()?;
+            let step = self.execution.steps + 1;
+            let EffectOutcome::Model {
+                text,
+                tool_calls,
+                stop_reason,
+                ..
+            } = self.model_turn(step).await?
+            else {
+                return Err(Stop::Fail(Failure::new(
+                    "journal",
+                    "The journal is not readable.",
+                )));
+            };
+            if tool_calls.is_empty() {
+                return self.conclude(&text, &stop_reason).await;
+            }
+            self.call_tools(step, &tool_calls).await?;
+            self.finish_step(step).await?;
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), Stop> {
+        let limits: Limits = self.execution.limits;
+        if self.runner.store.now() >= self.execution.deadline() {
+            return Err(Stop::Fail(Failure::new(
+                "deadline_exceeded",
+                format!(
+                    "The execution did not end within its {} seconds.",
+                    limits.max_seconds
+                ),
+            )));
+        }
+        if self.execution.steps >= limits.max_steps {
+            return Err(Stop::Fail(Failure::new(
+                "step_limit",
+                format!(
+                    "The agent did not answer within its {} steps.",
+                    limits.max_steps
+                ),
+            )));
+        }
+        if self.attempt.budget.should_yield() || self.attempt.cancel.is_cancelled() {
+            return Err(Stop::Yield);
+        }
+        Ok(())
+    }
+
+    /// The model's turn of a step: from the journal, or by asking.
+    async fn model_turn(&mut self, step: u32) -> Result<EffectOutcome, Stop> {
+        if let Some(outcome) = self.journal.settled(step, 0) {
+            return Ok(outcome.clone());
+        }
+        loop {
+            let attempts = self.journal.attempts(step, 0);
+            if attempts >= MAX_MODEL_ATTEMPTS {
+                return Err(Stop::Fail(Failure::new(
+                    "model_unavailable",
+                    "The model did not answer, after several attempts.",
+                )));
+            }
+            match model_call::ask(self, step).await? {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => self.wait_before_retry(&error, attempts).await?,
+            }
+        }
+    }
+
+    /// Waits as a failed model call asks, or stops where another attempt cannot help.
+    async fn wait_before_retry(&self, error: &ModelError, attempts: u32) -> Result<(), Stop> {
+        tracing::warn!(code = error.code(), attempts, "a model call failed");
+        let worth_repeating = error.is_retry_safe()
+            || matches!(
+                error,
+                ModelError::ConnectionLost { .. }
+                    | ModelError::Interrupted { .. }
+                    | ModelError::Timeout { .. }
+            );
+        if !worth_repeating {
+            return Err(Stop::Fail(Failure::new(
+                format!("model_{}", error.code()),
+                format!("{error}."),
+            )));
+        }
+        let wait = error
+            .retry_after()
+            .unwrap_or_else(|| std::time::Duration::from_millis(500 << attempts.min(5)));
+        if !self.attempt.budget.fits(wait) {
+            return Err(Stop::Yield);
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    async fn call_tools(&mut self, step: u32, calls: &[RequestedCall]) -> Result<(), Stop> {
+        for (index, call) in calls.iter().enumerate() {
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            if self.journal.settled(step, number).is_some() {
+                continue;
+            }
+            if self.attempt.budget.should_yield() {
+                return Err(Stop::Yield);
+            }
+            if index >= MAX_CALLS_PER_STEP {
+                let refusal = format!("At most {MAX_CALLS_PER_STEP} tools can be called at once.");
+                self.settle_tool(step, number, call, Reply::error(refusal))
+                    .await?;
+                continue;
+            }
+            tools::call(self, step, number, call).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<(), Stop> {
+        let now = self.runner.store.now();
+        let version = self.execution.version;
+        self.execution
+            .transition(ExecutionState::Running, now)
+            .map_err(|error| Stop::Fail(Failure::new("illegal_transition", error.to_string())))?;
+        let data = json!({ "agent": self.execution.agent, "input": self.execution.input });
+        let entry = self
+            .execution
+            .next_stream_entry(StreamEntryKind::RunStarted, data, now);
+        let data = json!({ "agent": self.execution.agent, "task": self.execution.task });
+        let event = self.event(EventKind::ExecutionStarted, data);
+        let commit = self.commit().event(event);
+        self.write(commit, version, vec![entry]).await
+    }
+
+    async fn finish_step(&mut self, step: u32) -> Result<(), Stop> {
+        let version = self.execution.version;
+        self.execution.steps = step;
+        let now = self.runner.store.now();
+        let data = json!({ "step": step });
+        let entry = self
+            .execution
+            .next_stream_entry(StreamEntryKind::StepFinished, data, now);
+        self.write(self.commit(), version, vec![entry]).await
+    }
+
+    /// Ends the run with what the model said last.
+    async fn conclude(&mut self, text: &str, stop_reason: &str) -> Result<(), Stop> {
+        if matches!(stop_reason, "refusal" | "content_filter") {
+            return Err(Stop::Fail(Failure::new(
+                "model_refused",
+                "The model, or its provider's filter, refused to answer.",
+            )));
+        }
+        if text.trim().is_empty() {
+            return Err(Stop::Fail(Failure::new(
+                "empty_answer",
+                "The model ended its turn without an answer.",
+            )));
+        }
+        let now = self.runner.store.now();
+        let version = self.execution.version;
+        self.execution.steps += 1;
+        self.execution.answer = Some(text.to_owned());
+        self.execution.citations = self.sources.cited_in(text);
+        self.execution
+            .transition(ExecutionState::Completed, now)
+            .map_err(|error| Stop::Fail(Failure::new("illegal_transition", error.to_string())))?;
+        let step = json!({ "step": self.execution.steps });
+        let finished = json!({
+            "answer": text,
+            "citations": self.execution.citations,
+            "usage": self.execution.usage,
+            "truncated": stop_reason == "max_tokens",
+        });
+        let entries = vec![
+            self.execution
+                .next_stream_entry(StreamEntryKind::StepFinished, step, now),
+            self.execution
+                .next_stream_entry(StreamEntryKind::RunFinished, finished, now),
+        ];
+        let data = json!({ "agent": self.execution.agent, "task": self.execution.task });
+        let commit = self
+            .commit()
+            .event(self.event(EventKind::ExecutionCompleted, data));
+        let commit = self
+            .with_task(commit, TaskStatus::Completed, Some(text))
+            .await?;
+        self.write(commit, version, entries).await
+    }
+
+    /// Ends the run without an answer.
+    async fn fail(&mut self, failure: Failure) -> Result<(), Stop> {
+        // What was not committed of the run so far is forgotten: begin from what stands.
+        let executions = self.runner.store.executions(self.tenant);
+        let Some(execution) = executions.get(self.execution.id).await? else {
+            return Err(Stop::Ended);
+        };
+        self.execution = execution;
+        let now = self.runner.store.now();
+        let version = self.execution.version;
+        if self
+            .execution
+            .transition(ExecutionState::Failed, now)
+            .is_err()
+        {
+            return Err(Stop::Ended);
+        }
+        tracing::warn!(execution = %self.execution.id, code = failure.code, "an execution failed");
+        let entry = self.execution.next_stream_entry(
+            StreamEntryKind::RunError,
+            json!({ "code": failure.code, "message": failure.message }),
+            now,
+        );
+        let data = json!({
+            "agent": self.execution.agent,
+            "task": self.execution.task,
+            "code": failure.code,
+        });
+        self.execution.failure = Some(failure);
+        let commit = self
+            .commit()
+            .event(self.event(EventKind::ExecutionFailed, data));
+        let commit = self.with_task(commit, TaskStatus::Blocked, None).await?;
+        self.write(commit, version, vec![entry]).await
+    }
+
+    /// Adds what the end of the run means for its task, if it has one that still waits for it.
+    async fn with_task(
+        &self,
+        commit: Commit,
+        status: TaskStatus,
+        result: Option<&str>,
+    ) -> Result<Commit, Stop> {
+        let Some(id) = self.execution.task else {
+            return Ok(commit);
+        };
+        let store = &self.runner.store;
+        let Some(current) = store.tasks(self.tenant).get(id).await? else {
+            return Ok(commit);
+        };
+        let mut task = current.clone();
+        if task.execution != Some(self.execution.id) || task.transition(status).is_err() {
+            return Ok(commit);
+        }
+        task.result = result.map(str::to_owned).or(task.result);
+        task.version += 1;
+        task.updated_at = store.now();
+        let data = json!({ "from": current.status, "to": status, "execution": self.execution.id });
+        let event = store.event(
+            self.tenant,
+            &self.cause(),
+            EventKind::TaskStatusChanged,
+            task.id,
+            data,
+        );
+        Ok(commit.replace(&task, current.version).event(event))
+    }
+}
