@@ -7,5 +7,6 @@
 //! | [`support`] | the host of a journey, its people, its clients |
 
 mod bad_input;
+mod conventions;
 mod matrix;
 mod support;

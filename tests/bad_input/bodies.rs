@@ -18,12 +18,8 @@ async fn what_is_not_json_is_a_400_that_says_where_it_ends() {
             let answer = case.send(body.to_owned()).await;
             answer.problem(400, "malformed_json");
         }
-        // A byte that is no UTF-8, in a text and between the tokens.
-        for body in [
-            &b"{\"name\":\"\xff\"}"[..],
-            &b"\xff{}"[..],
-            &b"{\"\xc3\x28\":1}"[..],
-        ] {
+        // Bytes that are no UTF-8, in a name and between the tokens.
+        for body in [&b"{\"\xc3\x28\":1}"[..], &b"\xff{}"[..], &b"{\xff}"[..]] {
             case.send(body).await.problem(400, "malformed_json");
         }
     }

@@ -128,6 +128,11 @@ async fn no_text_and_no_list_is_without_end() {
     every_field(async |case, field| {
         if let Some(endless) = field.endless() {
             let answer = case.send_json(&field.set(&case.valid, endless)).await;
+            assert!(
+                answer.body.len() < 4_096,
+                "{} repeats what it was sent",
+                case.name()
+            );
             let named = answer.named_fields();
             let about_it = named.iter().any(|name| name.starts_with(&field.pointer));
             assert!(
@@ -151,5 +156,5 @@ async fn every_text_says_in_the_document_what_bounds_it() {
         }
     })
     .await;
-    insta::assert_json_snapshot!(unbounded);
+    assert_eq!(unbounded, Vec::<String>::new());
 }

@@ -7,6 +7,17 @@ use crate::support::operations::resolve;
 /// Longer than any text that the API takes, and shorter than the largest body.
 const ENDLESS: usize = 400_000;
 
+/// Fields whose text has no form but its length.
+const PROSE: &[&str] = &[
+    "name",
+    "title",
+    "description",
+    "instructions",
+    "input",
+    "query",
+    "subject",
+];
+
 /// One place in a body.
 #[derive(Debug, Clone)]
 pub struct Field {
@@ -112,13 +123,14 @@ impl Field {
 
     /// Values exactly at each stated limit.
     pub fn at_limits(&self) -> Vec<Value> {
-        let is_free_text = self.schema["pattern"].is_null() && self.schema["format"].is_null();
-        let lengths = ["minLength", "maxLength"].iter().filter(|_| is_free_text);
+        let name = self.pointer.rsplit('/').next().unwrap_or_default();
+        let is_prose = PROSE.contains(&name) && self.schema["pattern"].is_null();
+        let lengths = ["minLength", "maxLength"].iter().filter(|_| is_prose);
         let texts = lengths.filter_map(|name| Some(json!("x".repeat(self.limit(name)?))));
-        let numbers = ["minimum", "maximum"]
-            .iter()
-            .filter_map(|name| Some(json!(self.limit(name)?)));
-        texts.chain(numbers).collect()
+        let numbers = ["minimum", "maximum"].iter();
+        texts
+            .chain(numbers.filter_map(|name| Some(json!(self.limit(name)?))))
+            .collect()
     }
 
     /// A value without end, where nothing says how long it may be.

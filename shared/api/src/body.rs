@@ -86,12 +86,22 @@ fn read<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T,
         let cause = error.into_inner();
         match cause.classify() {
             serde_json::error::Category::Data => mistyped(&place, &cause.to_string()),
+            _ if is_misplaced(&cause, bytes) => {
+                mistyped(&place, "is none of the values that it may have")
+            }
             _ => malformed(&cause),
         }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     validate(&value, pointer)?;
     Ok(value)
+}
+
+/// Whether a text is JSON for all that the error says: where one of some names is expected, anything
+/// but a text is taken for bad syntax.
+fn is_misplaced(error: &serde_json::Error, bytes: &[u8]) -> bool {
+    error.to_string().starts_with("expected value")
+        && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 /// Checks a value; `name` makes the name of a field from its path in Rust.
@@ -115,22 +125,29 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::bad_request("malformed_json", format!("The body is not JSON: {error}."))
 }
 
-/// A field that is not what it should be, is missing or stands twice. The last two are reported at
-/// the object they are missing from, with their name in the message.
+/// A field that is not what it should be, is missing or stands twice.
 fn mistyped(place: &str, message: &str) -> Problem {
-    for (mark, what) in [
+    match absent_or_repeated(message) {
+        Some((name, what)) => {
+            let above = if place == "/" { "" } else { place };
+            Problem::invalid_field(format!("{above}/{name}"), what)
+        }
+        None => Problem::invalid_field(clipped(place), clipped(without_position(message))),
+    }
+}
+
+/// The field that is missing or stands twice, and what to say of it. Such an error is reported at
+/// the object around the field, whose name is in the message alone.
+pub(crate) fn absent_or_repeated(message: &str) -> Option<(&str, &'static str)> {
+    [
         ("missing field `", "is missing"),
         ("duplicate field `", "stands twice"),
-    ] {
-        let name = message
-            .strip_prefix(mark)
-            .and_then(|rest| rest.split('`').next());
-        if let Some(name) = name {
-            let above = if place == "/" { "" } else { place };
-            return Problem::invalid_field(format!("{above}/{name}"), what);
-        }
-    }
-    Problem::invalid_field(clipped(place), clipped(without_position(message)))
+    ]
+    .into_iter()
+    .find_map(|(mark, what)| {
+        let name = message.strip_prefix(mark)?.split('`').next()?;
+        Some((name, what))
+    })
 }
 
 /// `limits.steps[3]` as the JSON pointer `/limits/steps/3`; the whole body is the empty pointer,
@@ -204,7 +221,14 @@ mod tests {
         #[garde(dive)]
         #[serde(default)]
         parts: Vec<Part>,
+        #[garde(skip)]
+        #[serde(default)]
+        #[expect(dead_code, reason = "only whether it can be read matters")]
+        kind: Option<Kind>,
     }
+
+    #[derive(Debug, Deserialize)]
+    enum Kind {}
 
     #[derive(Debug, Deserialize, Validate)]
     #[serde(deny_unknown_fields)]
@@ -257,6 +281,7 @@ mod tests {
         assert_eq!(named("{}"), "/name");
         assert_eq!(named(r#"{"name":"a","parts":[{}]}"#), "/parts/0/size");
         assert_eq!(named(r#"{"name":"a","name":"b"}"#), "/name");
+        assert_eq!(named(r#"{"name":"a","kind":true}"#), "/kind");
         assert_eq!(named(r#"["a"]"#), "/");
         assert_eq!(named(r#"{"name":"a","parts":[[1]]}"#), "/parts/0");
     }
@@ -284,6 +309,11 @@ mod tests {
         let text = "[".repeat(10_000);
         let problem = read::<Body>(text.as_bytes()).unwrap_err();
         assert!(matches!(problem.status().as_u16(), 400 | 422));
+        let text = format!("{{\"kind\":{text}");
+        assert_eq!(
+            read::<Body>(text.as_bytes()).unwrap_err().code(),
+            "malformed_json"
+        );
     }
 
     proptest! {

@@ -20,7 +20,7 @@ pub const MAX_CURSOR_CHARS: usize = 1_000;
 pub struct PageQuery {
     /// The most items of a page, 1 to 100.
     #[garde(custom(limit_in_range))]
-    #[param(minimum = 1, maximum = 100, default = 25)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 25)]
     pub limit: Option<String>,
     /// The `next_cursor` of the page before.
     #[garde(length(max = MAX_CURSOR_CHARS))]

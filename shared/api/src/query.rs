@@ -6,7 +6,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
-use crate::body::validate;
+use crate::body::{absent_or_repeated, validate};
 use crate::problem::Problem;
 
 /// Query parameters: of a known shape with no unknown names, and valid.
@@ -32,12 +32,16 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| {
         let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        if let Some((name, what)) = absent_or_repeated(&message) {
+            return Problem::invalid_field(name, what);
+        }
         let field = if path == "." {
             "query".to_owned()
         } else {
             path
         };
-        Problem::invalid_field(field, error.into_inner().to_string())
+        Problem::invalid_field(field, message)
     })
 }
 
@@ -63,9 +67,10 @@ mod tests {
         for (query, field) in [
             ("order=new&agent_id=x", "agent_id"),
             ("order=new&color=red", "color"),
-            ("order=new&order=old", "query"),
+            ("order=new&order=old", "order"),
             ("agent_id=", "agent_id"),
-            ("", "query"),
+            ("order=new&agent_id=&agent_id=", "agent_id"),
+            ("", "order"),
         ] {
             let problem = format!("{:?}", read::<Filter>(query).unwrap_err());
             assert!(

@@ -21,7 +21,12 @@ pub(crate) struct ApiFunction {
 }
 
 const fn function(name: &'static str, routes: fn() -> api::Routes) -> ApiFunction {
-    ApiFunction { name, front: Front::HttpApi, routes, pages: &[] }
+    ApiFunction {
+        name,
+        front: Front::HttpApi,
+        routes,
+        pages: &[],
+    }
 }
 
 /// Every function of the API, by name.
@@ -29,13 +34,19 @@ pub(crate) const API: &[ApiFunction] = &[
     function("agents", agents::routes),
     function("api-keys", api_keys::routes),
     function("audit", audit::routes),
-    ApiFunction { pages: &["/docs", "/docs/{path}"], ..function("docs", docs::routes) },
+    ApiFunction {
+        pages: &["/docs", "/docs/{path}"],
+        ..function("docs", docs::routes)
+    },
     function("executions", executions::routes),
     function("files", files::routes),
     function("health", health::routes),
     function("knowledge-bases", knowledge_bases::routes),
     function("orgs", orgs::routes),
-    ApiFunction { front: Front::FunctionUrl, ..function("streams", streams::routes) },
+    ApiFunction {
+        front: Front::FunctionUrl,
+        ..function("streams", streams::routes)
+    },
     function("tasks", tasks::routes),
     function("tools", tools::routes),
     function("users", users::routes),

@@ -27,15 +27,26 @@ impl Document {
         if committed.as_deref() == Some(self.text.as_str()) {
             return None;
         }
-        let what = if committed.is_some() { "is not what the code says" } else { "is missing" };
-        Some(Finding::new(self.path, format!("{what}, run `cargo xtask {}`", self.task)))
+        let what = if committed.is_some() {
+            "is not what the code says"
+        } else {
+            "is missing"
+        };
+        Some(Finding::new(
+            self.path,
+            format!("{what}, run `cargo xtask {}`", self.task),
+        ))
     }
 }
 
 /// `docs/routes.txt`: one line an operation.
 pub(crate) fn routes() -> Result<Document> {
     let text = index(&operations::all()?);
-    Ok(Document { path: "docs/routes.txt", text, task: "routes" })
+    Ok(Document {
+        path: "docs/routes.txt",
+        text,
+        task: "routes",
+    })
 }
 
 fn index(operations: &[Operation]) -> String {
@@ -58,18 +69,26 @@ fn index(operations: &[Operation]) -> String {
     text
 }
 
-/// `openapi.json`: the operations of all functions in one OpenAPI 3.1 document.
+/// `openapi.json`, as it is written.
 pub(crate) fn openapi() -> Result<Document> {
+    let mut text = serde_json::to_string_pretty(&document()?)?;
+    text.push('\n');
+    Ok(Document {
+        path: "openapi.json",
+        text,
+        task: "openapi",
+    })
+}
+
+/// The operations of all functions in one OpenAPI 3.1 document.
+pub(crate) fn document() -> Result<Value> {
     // Names must be distinct before anything is merged by name.
     operations::all()?;
     let parts = API
         .iter()
         .map(|function| Ok((function.name, operations::document(function)?)))
         .collect::<Result<Vec<_>>>()?;
-    let document = merged(serde_json::to_value(api::openapi::base())?, &parts)?;
-    let mut text = serde_json::to_string_pretty(&document)?;
-    text.push('\n');
-    Ok(Document { path: "openapi.json", text, task: "openapi" })
+    merged(serde_json::to_value(api::openapi::base())?, &parts)
 }
 
 /// Adds paths and schemas of every part to the base. Objects are kept in the order of their keys.
@@ -81,7 +100,11 @@ fn merged(mut document: Value, parts: &[(&str, Value)]) -> Result<Value> {
                 document["paths"][path][method] = operation.clone();
             }
         }
-        for (name, schema) in part["components"]["schemas"].as_object().into_iter().flatten() {
+        for (name, schema) in part["components"]["schemas"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
             let known = &mut document["components"]["schemas"][name];
             if known.is_null() {
                 *known = schema.clone();
@@ -100,7 +123,9 @@ fn merged(mut document: Value, parts: &[(&str, Value)]) -> Result<Value> {
     let missing: Vec<&String> = references
         .iter()
         .filter(|reference| {
-            reference.strip_prefix('#').is_none_or(|place| document.pointer(place).is_none())
+            reference
+                .strip_prefix('#')
+                .is_none_or(|place| document.pointer(place).is_none())
         })
         .collect();
     if !missing.is_empty() {
@@ -115,9 +140,13 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
             if let Some(Value::String(reference)) = fields.get("$ref") {
                 found.insert(reference.clone());
             }
-            fields.values().for_each(|field| collect_references(field, found));
+            fields
+                .values()
+                .for_each(|field| collect_references(field, found));
         }
-        Value::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_references(item, found)),
         _ => {}
     }
 }
@@ -135,8 +164,10 @@ mod tests {
 
     #[test]
     fn the_index_is_aligned_and_has_one_line_an_operation() {
-        let operations =
-            [operation("GET", "/v1/agents", "agents"), operation("DELETE", "/v1/tools/{tool_id}", "tools")];
+        let operations = [
+            operation("GET", "/v1/agents", "agents"),
+            operation("DELETE", "/v1/tools/{tool_id}", "tools"),
+        ];
         assert_eq!(
             index(&operations),
             "GET    /v1/agents          get_v1_agents           agents agents:read\n\
@@ -155,26 +186,55 @@ mod tests {
 
     #[test]
     fn one_name_for_two_schemas_is_an_error() {
-        let parts =
-            [("a", part("/a", json!({ "type": "string" }))), ("b", part("/b", json!({ "type": "null" })))];
+        let parts = [
+            ("a", part("/a", json!({ "type": "string" }))),
+            ("b", part("/b", json!({ "type": "null" }))),
+        ];
         let error = merged(json!({}), &parts).unwrap_err().to_string();
-        assert!(error.contains("a and b") && error.contains("Thing"), "{error}");
+        assert!(
+            error.contains("a and b") && error.contains("Thing"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_reference_to_nothing_is_an_error() {
-        let parts = [("a", part("/a", json!({ "$ref": "#/components/schemas/Missing" })))];
-        assert!(merged(json!({}), &parts).unwrap_err().to_string().contains("Missing"));
+        let parts = [(
+            "a",
+            part("/a", json!({ "$ref": "#/components/schemas/Missing" })),
+        )];
+        assert!(
+            merged(json!({}), &parts)
+                .unwrap_err()
+                .to_string()
+                .contains("Missing")
+        );
     }
 
     #[test]
     fn a_missing_or_changed_document_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let repo = Repo::at(folder.path().to_owned());
-        let document = Document { path: "docs/routes.txt", text: "a\n".to_owned(), task: "routes" };
-        assert!(document.staleness(&repo).unwrap().to_string().contains("is missing, run `cargo xtask routes`"));
+        let document = Document {
+            path: "docs/routes.txt",
+            text: "a\n".to_owned(),
+            task: "routes",
+        };
+        assert!(
+            document
+                .staleness(&repo)
+                .unwrap()
+                .to_string()
+                .contains("is missing, run `cargo xtask routes`")
+        );
         repo.write(document.path, "b\n").unwrap();
-        assert!(document.staleness(&repo).unwrap().to_string().contains("is not what the code says"));
+        assert!(
+            document
+                .staleness(&repo)
+                .unwrap()
+                .to_string()
+                .contains("is not what the code says")
+        );
         repo.write(document.path, &document.text).unwrap();
         assert!(document.staleness(&repo).is_none());
     }

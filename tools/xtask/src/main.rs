@@ -92,7 +92,11 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::NewFunction { name, worker, .. } => {
-            let kind = if worker { new_function::Kind::Worker } else { new_function::Kind::Api };
+            let kind = if worker {
+                new_function::Kind::Worker
+            } else {
+                new_function::Kind::Api
+            };
             say(&new_function::create(&repo, &name, kind)?);
             Ok(ExitCode::SUCCESS)
         }
@@ -114,7 +118,9 @@ fn check(repo: &Repo) -> Result<ExitCode> {
 
 fn write(repo: &Repo, document: generated::Document, check: bool) -> Result<ExitCode> {
     if check {
-        let Some(finding) = document.staleness(repo) else { return Ok(ExitCode::SUCCESS) };
+        let Some(finding) = document.staleness(repo) else {
+            return Ok(ExitCode::SUCCESS);
+        };
         say(&finding.to_string());
         return Ok(ExitCode::FAILURE);
     }

@@ -64,11 +64,23 @@ pub(crate) fn all() -> Result<Vec<Operation>> {
     let mut ids = BTreeMap::new();
     for operation in &operations {
         if let Some(other) = ids.insert(operation.id.as_str(), operation.route()) {
-            bail!("`{other}` and `{}` are both called {}", operation.route(), operation.id);
+            bail!(
+                "`{other}` and `{}` are both called {}",
+                operation.route(),
+                operation.id
+            );
         }
     }
-    if let Some(pair) = operations.windows(2).find(|pair| pair[0].route() == pair[1].route()) {
-        bail!("{} and {} both serve {}", pair[0].function, pair[1].function, pair[0].route());
+    if let Some(pair) = operations
+        .windows(2)
+        .find(|pair| pair[0].route() == pair[1].route())
+    {
+        bail!(
+            "{} and {} both serve {}",
+            pair[0].function,
+            pair[1].function,
+            pair[0].route()
+        );
     }
     Ok(operations)
 }
@@ -82,7 +94,10 @@ fn of_document(function: &str, document: &Value) -> Result<Vec<Operation>> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
-            let Some(method) = METHODS.iter().find(|known| known.eq_ignore_ascii_case(method)) else {
+            let Some(method) = METHODS
+                .iter()
+                .find(|known| known.eq_ignore_ascii_case(method))
+            else {
                 bail!("{function} serves {path} by {method}, which this tool does not know");
             };
             let Some(id) = operation["operationId"].as_str() else {
@@ -128,12 +143,24 @@ mod tests {
             .iter()
             .map(|operation| format!("{} {}", operation.route(), operation.permission.text()))
             .collect();
-        assert_eq!(read, ["DELETE /v1/a none", "GET /v1/a a:read", "POST /v1/a signed-in"]);
+        assert_eq!(
+            read,
+            [
+                "DELETE /v1/a none",
+                "GET /v1/a a:read",
+                "POST /v1/a signed-in"
+            ]
+        );
     }
 
     #[test]
     fn an_operation_without_a_name_is_an_error() {
         let document = json!({ "paths": { "/v1/a": { "get": {} } } });
-        assert!(of_document("a", &document).unwrap_err().to_string().contains("operation_id"));
+        assert!(
+            of_document("a", &document)
+                .unwrap_err()
+                .to_string()
+                .contains("operation_id")
+        );
     }
 }

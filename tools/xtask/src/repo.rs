@@ -63,21 +63,37 @@ impl Repo {
     pub(crate) fn find() -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+            .args([
+                "metadata",
+                "--no-deps",
+                "--offline",
+                "--format-version",
+                "1",
+            ])
             .output()
             .context("cargo cannot be run")?;
         if !output.status.success() {
-            bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "cargo metadata failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
         let root = metadata.workspace_root;
-        let packages = metadata.packages.into_iter().map(|package| package.read(&root)).collect();
+        let packages = metadata
+            .packages
+            .into_iter()
+            .map(|package| package.read(&root))
+            .collect();
         Ok(Self { root, packages })
     }
 
     #[cfg(test)]
     pub(crate) fn at(root: PathBuf) -> Self {
-        Self { root, packages: Vec::new() }
+        Self {
+            root,
+            packages: Vec::new(),
+        }
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
@@ -85,7 +101,8 @@ impl Repo {
     }
 
     pub(crate) fn read(&self, relative: &str) -> Result<String> {
-        std::fs::read_to_string(self.path(relative)).with_context(|| format!("cannot read {relative}"))
+        std::fs::read_to_string(self.path(relative))
+            .with_context(|| format!("cannot read {relative}"))
     }
 
     pub(crate) fn exists(&self, relative: &str) -> bool {
@@ -103,12 +120,21 @@ impl Repo {
     /// The files that belong to the repository: those that git tracks or would. In order.
     pub(crate) fn files(&self) -> Result<Vec<String>> {
         let output = Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
             .current_dir(&self.root)
             .output()
             .context("git cannot be run")?;
         if !output.status.success() {
-            bail!("git ls-files failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "git ls-files failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         let mut files: Vec<String> = String::from_utf8_lossy(&output.stdout)
             .split('\0')

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::check::{SAMPLE_FOLDER, read_samples, served};
 use crate::functions::API;
+use crate::generated;
 use crate::operations::{self, Operation};
 use crate::repo::Repo;
 
@@ -17,19 +18,32 @@ const SAMPLE_ID: &str = "01jbst9de6fp79y0938nkrkayd";
 pub(crate) fn write_missing(repo: &Repo) -> Result<Vec<String>> {
     let samples = read_samples(repo, &repo.files()?);
     let operations = operations::all()?;
+    let document = generated::document()?;
     let mut written = Vec::new();
     for function in API {
-        let document = operations::document(function)?;
         for route in served(function, &operations) {
-            if samples.iter().any(|sample| sample.is_of(function.name) && sample.requests(&route)) {
+            if samples
+                .iter()
+                .any(|sample| sample.is_of(function.name) && sample.requests(&route))
+            {
                 continue;
             }
-            let operation = operations.iter().find(|operation| operation.route() == route);
+            let operation = operations
+                .iter()
+                .find(|operation| operation.route() == route);
             let event = match operation {
                 Some(operation) => of_operation(&document, operation),
-                None => request("GET", &filled(&route.replace("GET ", ""), &|_| "index.html".to_owned()), None, false),
+                None => request(
+                    "GET",
+                    &filled(&route.replace("GET ", ""), &|_| "index.html".to_owned()),
+                    None,
+                    false,
+                ),
             };
-            let case = operation.map_or_else(|| page_name(&route), |operation| operation.id.replace('_', "-"));
+            let case = operation.map_or_else(
+                || page_name(&route),
+                |operation| operation.id.replace('_', "-"),
+            );
             let file = format!("{SAMPLE_FOLDER}/{}/{case}.json", function.name);
             repo.write(&file, &text(&event)?)?;
             written.push(file);
@@ -110,10 +124,14 @@ pub(crate) fn doorbell() -> Value {
 
 fn of_operation(document: &Value, operation: &Operation) -> Value {
     let described = &document["paths"][&operation.path][operation.method.to_lowercase()];
-    let parameters = described["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+    let parameters = described["parameters"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     let value_of = |parameter: &Value| plain(&example(document, &parameter["schema"], 0));
     let path = filled(&operation.path, &|name| {
-        let parameter = parameters.iter().find(|known| known["name"] == name && known["in"] == "path");
+        let parameter = parameters
+            .iter()
+            .find(|known| known["name"] == name && known["in"] == "path");
         parameter.map_or_else(|| "sample".to_owned(), value_of)
     });
     let required: Vec<String> = parameters
@@ -121,7 +139,11 @@ fn of_operation(document: &Value, operation: &Operation) -> Value {
         .filter(|parameter| parameter["in"] == "query" && parameter["required"] == true)
         .map(|parameter| format!("{}={}", plain(&parameter["name"]), value_of(parameter)))
         .collect();
-    let target = if required.is_empty() { path } else { format!("{path}?{}", required.join("&")) };
+    let target = if required.is_empty() {
+        path
+    } else {
+        format!("{path}?{}", required.join("&"))
+    };
     let schema = &described["requestBody"]["content"]["application/json"]["schema"];
     let body = (!schema.is_null()).then(|| example(document, schema, 0));
     let signed_in = operation.permission != operations::Permission::Public;
@@ -131,7 +153,10 @@ fn of_operation(document: &Value, operation: &Operation) -> Value {
 /// A path with a value for each of its parameters.
 fn filled(path: &str, value: &dyn Fn(&str) -> String) -> String {
     let segments = path.split('/').map(|segment| {
-        match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+        match segment
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix('}'))
+        {
             Some(name) => value(name),
             None => segment.to_owned(),
         }
@@ -140,25 +165,37 @@ fn filled(path: &str, value: &dyn Fn(&str) -> String) -> String {
 }
 
 fn page_name(route: &str) -> String {
-    let words = route.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words = route
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A value that a schema allows: its own example where it has one, else what it requires and what
-/// has an example.
+/// has an example, or at least its first property.
 fn example(document: &Value, schema: &Value, depth: usize) -> Value {
     if depth > MAX_DEPTH {
         return Value::Null;
     }
     if let Some(reference) = schema["$ref"].as_str() {
-        let target = document.pointer(reference.trim_start_matches('#')).unwrap_or(&Value::Null);
+        let target = document
+            .pointer(reference.trim_start_matches('#'))
+            .unwrap_or(&Value::Null);
         return example(document, target, depth + 1);
     }
-    for given in [&schema["example"], &schema["examples"][0], &schema["default"], &schema["const"], &schema["enum"][0]] {
+    for given in [
+        &schema["example"],
+        &schema["examples"][0],
+        &schema["default"],
+        &schema["const"],
+        &schema["enum"][0],
+    ] {
         if !given.is_null() {
             return given.clone();
         }
@@ -180,7 +217,7 @@ fn example(document: &Value, schema: &Value, depth: usize) -> Value {
     }
     match kind(schema) {
         "string" => json!(sample_text(schema)),
-        "integer" | "number" => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
+        "integer" | "number" => json!(schema["minimum"].as_u64().unwrap_or(1).max(1)),
         "boolean" => json!(false),
         "array" => {
             let least = schema["minItems"].as_u64().unwrap_or(0);
@@ -194,25 +231,53 @@ fn example(document: &Value, schema: &Value, depth: usize) -> Value {
 
 /// The type of a schema; of several, the first that is not `null`.
 fn kind(schema: &Value) -> &str {
-    let first = || schema["type"].as_array()?.iter().find(|kind| *kind != "null")?.as_str();
+    let first = || {
+        schema["type"]
+            .as_array()?
+            .iter()
+            .find(|kind| *kind != "null")?
+            .as_str()
+    };
     let fields = schema.get("properties").map(|_| "object");
-    schema["type"].as_str().or_else(first).or(fields).unwrap_or_default()
+    schema["type"]
+        .as_str()
+        .or_else(first)
+        .or(fields)
+        .unwrap_or_default()
 }
 
 fn sample_object(document: &Value, schema: &Value, depth: usize) -> Map<String, Value> {
     let required = |name: &str| {
-        schema["required"].as_array().is_some_and(|names| names.iter().any(|known| known == name))
+        schema["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|known| known == name))
     };
-    let properties = schema["properties"].as_object().into_iter().flatten();
-    properties
+    let properties: Vec<_> = schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .collect();
+    let mut wanted: Vec<_> = properties
+        .iter()
         .filter(|(name, property)| required(name) || !property["example"].is_null())
+        .copied()
+        .collect();
+    if wanted.is_empty() {
+        // A change that changes nothing shows nobody anything.
+        wanted.extend(properties.first().copied());
+    }
+    let filled = wanted.into_iter();
+    filled
         .map(|(name, property)| (name.clone(), example(document, property, depth + 1)))
         .collect()
 }
 
 fn sample_text(schema: &Value) -> String {
     let prefix = schema["pattern"].as_str().and_then(|pattern| {
-        pattern.strip_prefix('^')?.split_once("_[0-9a-hjkmnp-tv-z]{26}").map(|(prefix, _)| prefix)
+        pattern
+            .strip_prefix('^')?
+            .split_once("_[0-9a-hjkmnp-tv-z]{26}")
+            .map(|(prefix, _)| prefix)
     });
     match (prefix, schema["format"].as_str()) {
         (Some(prefix), _) => format!("{prefix}_{SAMPLE_ID}"),
@@ -243,7 +308,7 @@ mod tests {
                 "AgentId": { "type": "string", "pattern": "^agt_[0-9a-hjkmnp-tv-z]{26}$" },
                 "Change": {
                     "type": "object",
-                    "required": ["name", "when", "kind", "tags", "inner", "either"],
+                    "required": ["name", "when", "kind", "tags", "inner", "either", "loose"],
                     "properties": {
                         "name": { "type": "string", "example": "Guide" },
                         "when": { "type": "string", "format": "date-time" },
@@ -251,10 +316,12 @@ mod tests {
                         "tags": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
                         "inner": { "$ref": "#/components/schemas/Inner" },
                         "either": { "oneOf": [{ "type": "null" }, { "type": "boolean" }] },
+                        "loose": { "$ref": "#/components/schemas/Loose" },
                         "left_out": { "type": "string" },
                         "shown": { "type": ["string", "null"], "example": "yes" }
                     }
                 },
+                "Loose": { "type": "object", "properties": { "a": { "type": "boolean" }, "b": {} } },
                 "Inner": { "allOf": [
                     { "type": "object", "required": ["n"], "properties": { "n": { "type": "integer" } } }
                 ] }
@@ -272,7 +339,7 @@ mod tests {
         let body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
         let expected = json!({
             "name": "Guide", "when": "2026-01-01T00:00:00Z", "kind": "a", "tags": ["sample"],
-            "inner": { "n": 1 }, "either": false, "shown": "yes"
+            "inner": { "n": 1 }, "either": false, "loose": { "a": false }, "shown": "yes"
         });
         assert_eq!(body, expected);
     }
@@ -291,14 +358,30 @@ mod tests {
     #[test]
     fn ids_of_samples_are_ids() {
         let event = doorbell();
-        let body: Value = serde_json::from_str(event["Records"][0]["body"].as_str().unwrap()).unwrap();
-        assert!(body["org"].as_str().unwrap().parse::<kernel::OrgId>().is_ok());
-        assert!(body["job"].as_str().unwrap().parse::<kernel::JobId>().is_ok());
+        let body: Value =
+            serde_json::from_str(event["Records"][0]["body"].as_str().unwrap()).unwrap();
+        assert!(
+            body["org"]
+                .as_str()
+                .unwrap()
+                .parse::<kernel::OrgId>()
+                .is_ok()
+        );
+        assert!(
+            body["job"]
+                .as_str()
+                .unwrap()
+                .parse::<kernel::JobId>()
+                .is_ok()
+        );
     }
 
     #[test]
     fn pages_have_a_name_and_a_target() {
         assert_eq!(page_name("GET /docs/{path}"), "get-docs-path");
-        assert_eq!(filled("/docs/{path}", &|_| "index.html".to_owned()), "/docs/index.html");
+        assert_eq!(
+            filled("/docs/{path}", &|_| "index.html".to_owned()),
+            "/docs/index.html"
+        );
     }
 }

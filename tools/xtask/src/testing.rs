@@ -143,7 +143,10 @@ pub(crate) fn stack() -> Stack {
 
 /// The two templates with one text replaced, wherever it stands.
 pub(crate) fn stack_with(old: &str, new: &str) -> Stack {
-    assert!(MAIN.contains(old) || QUEUES.contains(old), "{old} is in neither template");
+    assert!(
+        MAIN.contains(old) || QUEUES.contains(old),
+        "{old} is in neither template"
+    );
     stack_of(&MAIN.replace(old, new), &QUEUES.replace(old, new))
 }
 
@@ -157,7 +160,10 @@ fn stack_of(main: &str, queues: &str) -> Stack {
 /// An operation whose name and permission follow from its route.
 pub(crate) fn operation(method: &'static str, path: &str, function: &str) -> Operation {
     let access = if method == "GET" { "read" } else { "write" };
-    let words: Vec<&str> = path.split(['/', '{', '}']).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = path
+        .split(['/', '{', '}'])
+        .filter(|word| !word.is_empty())
+        .collect();
     Operation {
         method,
         path: path.to_owned(),
@@ -170,5 +176,8 @@ pub(crate) fn operation(method: &'static str, path: &str, function: &str) -> Ope
 /// Asserts that there is exactly one finding, and that it says this.
 pub(crate) fn assert_one(findings: &[crate::check::Finding], expected: &str) {
     let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    assert!(texts.len() == 1 && texts[0].contains(expected), "expected `{expected}` in {texts:#?}");
+    assert!(
+        texts.len() == 1 && texts[0].contains(expected),
+        "expected `{expected}` in {texts:#?}"
+    );
 }

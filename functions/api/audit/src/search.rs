@@ -21,6 +21,7 @@ const MAX_SUBJECT: usize = 200;
 /// What to look for. What is absent matches everything.
 #[derive(Debug, Default, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "type": "permission.denied", "from": "2026-01-01T00:00:00Z", "limit": 50 }))]
 pub(crate) struct AuditSearch {
     /// The type of the event.
     #[garde(skip)]
@@ -32,7 +33,10 @@ pub(crate) struct AuditSearch {
     subject: Option<String>,
     /// Who did it: the id of a user, an API key or an agent, or `system`.
     #[garde(inner(custom(known_actor)))]
-    #[schema(pattern = "^(system|(usr|key|agt)_[0-9a-hjkmnp-tv-z]{26})$", example = "system")]
+    #[schema(
+        pattern = "^(system|(usr|key|agt)_[0-9a-hjkmnp-tv-z]{26})$",
+        example = "system"
+    )]
     actor: Option<String>,
     /// Events that happened at this moment or later.
     #[garde(skip)]
@@ -98,6 +102,7 @@ fn name_of(actor: &Actor) -> String {
 
 /// One page of what a search has found.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditSearchPage)]
 pub(crate) struct SearchPage {
     #[serde(flatten)]
     listing: Listing<AuditEntry>,
@@ -109,6 +114,7 @@ pub(crate) struct SearchPage {
 
 /// The oldest entry that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AuditSearchedTo)]
 pub(crate) struct SearchedTo {
     sequence: u64,
     occurred_at: Timestamp,
@@ -135,7 +141,9 @@ pub(crate) async fn search(
         return Err(Problem::invalid_field("/to", "must be later than `from`"));
     }
     let list = body.list();
-    let start = Paging::new(body.limit, body.cursor.clone()).request(&app, &caller, &list)?;
+    let start = Paging::new(body.limit, body.cursor.clone())
+        .request(&app, &caller, &list)
+        .map_err(|_| Problem::invalid_field("/cursor", "is not a cursor of this search"))?;
     let chain = app.store().audit(caller.tenant());
     let mut found = Found::new(body.limit.unwrap_or(DEFAULT_LIMIT), start.after);
     for _ in 0..MAX_READS {

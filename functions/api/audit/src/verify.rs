@@ -27,6 +27,7 @@ pub(crate) struct VerifyQuery {
 
 /// How far the chain was verified, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AuditVerification)]
 pub(crate) struct Verification {
     /// Whether everything up to `verified_to` is as it was sealed.
     intact: bool,

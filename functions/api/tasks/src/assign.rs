@@ -13,10 +13,13 @@ use crate::run;
 /// Who gets the task: an agent or a user.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(
+    as = TaskAssignment,
+    example = json!({ "agent_id": "agt_01jbst9de6fp79y0938nkrkayd", "auto_run": true }),
+)]
 pub(crate) struct Assignment {
     /// The agent, unless it is a user.
     #[garde(skip)]
-    #[schema(example = "agt_01jbst9de6fp79y0938nkrkayd")]
     agent_id: Option<AgentId>,
     /// The user, unless it is an agent.
     #[garde(skip)]

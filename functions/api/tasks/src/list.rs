@@ -21,7 +21,7 @@ pub(crate) struct TaskQuery {
     status: Option<TaskStatus>,
     /// The most items of a page, 1 to 100.
     #[garde(custom(api::limit_in_range))]
-    #[param(minimum = 1, maximum = 100, default = 25)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 25)]
     limit: Option<String>,
     /// The `next_cursor` of the page before.
     #[garde(length(max = api::MAX_CURSOR_CHARS))]

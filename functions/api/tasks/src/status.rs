@@ -12,9 +12,9 @@ use crate::run;
 /// Where a task stands from now on.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewTaskStatus, example = json!({ "status": "in_progress" }))]
 pub(crate) struct NewStatus {
     #[garde(skip)]
-    #[schema(example = "in_progress")]
     status: TaskStatus,
 }
 

@@ -4,7 +4,7 @@ use axum::response::Response;
 use domain::tool::{MAX_DESCRIPTION, Tool, ToolSpec};
 use garde::Validate;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::spec::{self, ActionBody};
@@ -37,11 +37,7 @@ pub(crate) struct NewTool {
     name: String,
     /// What it does, for the model.
     #[garde(length(chars, min = 1, max = MAX_DESCRIPTION))]
-    #[schema(
-        min_length = 1,
-        max_length = 2_000,
-        example = "Look up an order by its number."
-    )]
+    #[schema(min_length = 1, max_length = 2_000)]
     description: String,
     /// JSON Schema (2020-12) of the arguments: an object, at most 64 KiB, without references to
     /// anything outside itself.

@@ -29,7 +29,9 @@ impl FunctionCrate {
 /// The function crates of the workspace.
 pub(crate) fn function_crates(repo: &Repo) -> Vec<FunctionCrate> {
     let in_folder = |folder: &str, parent: &str| {
-        folder.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+        folder
+            .strip_prefix(parent)
+            .is_some_and(|rest| rest.starts_with('/'))
     };
     repo.packages
         .iter()
@@ -55,13 +57,19 @@ pub(crate) fn check(crates: &[FunctionCrate], linked: &[&str]) -> Vec<Finding> {
         if function.package != name {
             findings.push(Finding::new(
                 &manifest,
-                format!("the crate is called {}, call it {name} like its folder", function.package),
+                format!(
+                    "the crate is called {}, call it {name} like its folder",
+                    function.package
+                ),
             ));
         }
         if function.binaries != [name] {
             findings.push(Finding::new(
                 &manifest,
-                format!("the binaries are {:?}, have one called {name}", function.binaries),
+                format!(
+                    "the binaries are {:?}, have one called {name}",
+                    function.binaries
+                ),
             ));
         }
         if !function.is_worker && !linked.contains(&name) {
@@ -73,7 +81,10 @@ pub(crate) fn check(crates: &[FunctionCrate], linked: &[&str]) -> Vec<Finding> {
         findings.extend(check_main(function));
     }
     for name in linked {
-        if !crates.iter().any(|function| !function.is_worker && function.name() == *name) {
+        if !crates
+            .iter()
+            .any(|function| !function.is_worker && function.name() == *name)
+        {
             findings.push(Finding::new(
                 "tools/xtask/src/functions.rs",
                 format!("{name} has no crate in {API_FOLDER}, take it out or make one"),
@@ -86,7 +97,10 @@ pub(crate) fn check(crates: &[FunctionCrate], linked: &[&str]) -> Vec<Finding> {
 fn check_main(function: &FunctionCrate) -> Option<Finding> {
     let file = format!("{}/src/main.rs", function.folder);
     let Some(text) = &function.main else {
-        return Some(Finding::new(file, "is missing, add the four lines that start the function"));
+        return Some(Finding::new(
+            file,
+            "is missing, add the four lines that start the function",
+        ));
     };
     let lines = text.lines().count();
     if lines > MAX_MAIN_LINES {
@@ -96,7 +110,10 @@ fn check_main(function: &FunctionCrate) -> Option<Finding> {
         ));
     }
     if !text.contains("lambda::") {
-        return Some(Finding::new(file, "starts nothing, call a runner of the lambda crate"));
+        return Some(Finding::new(
+            file,
+            "starts nothing, call a runner of the lambda crate",
+        ));
     }
     None
 }
@@ -123,18 +140,37 @@ mod tests {
 
     #[test]
     fn folder_crate_and_binary_share_a_name() {
-        let renamed = FunctionCrate { package: "agent".to_owned(), ..agents() };
-        assert_one(&check(&[renamed], &["agents"]), "call it agents like its folder");
-        for binaries in [vec![], vec!["bootstrap".to_owned()], vec!["agents".to_owned(), "x".to_owned()]] {
-            let other = FunctionCrate { binaries, ..agents() };
+        let renamed = FunctionCrate {
+            package: "agent".to_owned(),
+            ..agents()
+        };
+        assert_one(
+            &check(&[renamed], &["agents"]),
+            "call it agents like its folder",
+        );
+        for binaries in [
+            vec![],
+            vec!["bootstrap".to_owned()],
+            vec!["agents".to_owned(), "x".to_owned()],
+        ] {
+            let other = FunctionCrate {
+                binaries,
+                ..agents()
+            };
             assert_one(&check(&[other], &["agents"]), "have one called agents");
         }
     }
 
     #[test]
     fn table_and_folder_name_the_same_functions() {
-        assert_one(&check(&[agents()], &[]), "add it to tools/xtask/src/functions.rs");
-        assert_one(&check(&[agents()], &["agents", "gone"]), "gone has no crate");
+        assert_one(
+            &check(&[agents()], &[]),
+            "add it to tools/xtask/src/functions.rs",
+        );
+        assert_one(
+            &check(&[agents()], &["agents", "gone"]),
+            "gone has no crate",
+        );
     }
 
     #[test]
@@ -144,7 +180,10 @@ mod tests {
             (Some("fn main() {}\n"), "starts nothing"),
             (Some("a\nb\nlambda::x\nc\nd\n"), "has 5 lines"),
         ] {
-            let function = FunctionCrate { main: main.map(str::to_owned), ..agents() };
+            let function = FunctionCrate {
+                main: main.map(str::to_owned),
+                ..agents()
+            };
             assert_one(&check(&[function], &["agents"]), expected);
         }
     }

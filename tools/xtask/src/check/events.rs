@@ -36,7 +36,8 @@ impl Sample {
 
     /// Whether it is a request for this route.
     pub(crate) fn requests(&self, route: &str) -> bool {
-        self.request().is_some_and(|request| matches(route, &request))
+        self.request()
+            .is_some_and(|request| matches(route, &request))
     }
 
     /// Method and path of the HTTP request that it is.
@@ -73,10 +74,19 @@ pub(crate) fn check(
     let mut findings = Vec::new();
     for sample in samples {
         if let Err(error) = &sample.event {
-            findings.push(Finding::new(&sample.file, format!("is not JSON ({error}), mend it")));
+            findings.push(Finding::new(
+                &sample.file,
+                format!("is not JSON ({error}), mend it"),
+            ));
         }
-        if !crates.iter().any(|function| function.name() == sample.function()) {
-            let message = format!("there is no function {}, move or delete it", sample.function());
+        if !crates
+            .iter()
+            .any(|function| function.name() == sample.function())
+        {
+            let message = format!(
+                "there is no function {}, move or delete it",
+                sample.function()
+            );
             findings.push(Finding::new(&sample.file, message));
         }
     }
@@ -85,12 +95,20 @@ pub(crate) fn check(
         let own = || samples.iter().filter(|sample| sample.is_of(function.name));
         for sample in own().filter(|sample| sample.event.is_ok()) {
             if !routes.iter().any(|route| sample.requests(route)) {
-                let asked = sample.request().unwrap_or_else(|| "no HTTP request".to_owned());
-                let message = format!("is {asked}, which {} does not serve: mend or delete it", function.name);
+                let asked = sample
+                    .request()
+                    .unwrap_or_else(|| "no HTTP request".to_owned());
+                let message = format!(
+                    "is {asked}, which {} does not serve: mend or delete it",
+                    function.name
+                );
                 findings.push(Finding::new(&sample.file, message));
             }
         }
-        for route in routes.iter().filter(|route| !own().any(|sample| sample.requests(route))) {
+        for route in routes
+            .iter()
+            .filter(|route| !own().any(|sample| sample.requests(route)))
+        {
             findings.push(Finding::new(
                 format!("{FOLDER}/{}", function.name),
                 format!("no sample requests `{route}`, run `cargo xtask samples` and fill it in"),
@@ -107,21 +125,27 @@ fn worker(function: &FunctionCrate, samples: &[Sample], stack: &Stack) -> Vec<Fi
     let name = function.name();
     let own: Vec<&Sample> = samples.iter().filter(|sample| sample.is_of(name)).collect();
     if own.is_empty() {
-        let message = format!("has no sample, add {FOLDER}/{name}/<case>.json with an event that wakes it");
+        let message =
+            format!("has no sample, add {FOLDER}/{name}/<case>.json with an event that wakes it");
         return vec![Finding::new(format!("{FOLDER}/{name}"), message)];
     }
     let id = logical_id(name);
     let functions = stack.functions();
     // A worker without a place in the template is a finding of its own.
-    let Some(deployed) = functions.iter().find(|known| known.id == id) else { return Vec::new() };
+    let Some(deployed) = functions.iter().find(|known| known.id == id) else {
+        return Vec::new();
+    };
     let wakers = stack.wakers(deployed);
     own.into_iter()
         .filter(|sample| {
-            let Ok(event) = &sample.event else { return false };
+            let Ok(event) = &sample.event else {
+                return false;
+            };
             !wakers.iter().any(|waker| is_from(event, *waker))
         })
         .map(|sample| {
-            let message = format!("is no event that wakes {id}, which takes {wakers:?}: mend or delete it");
+            let message =
+                format!("is no event that wakes {id}, which takes {wakers:?}: mend or delete it");
             Finding::new(&sample.file, message)
         })
         .collect()
@@ -144,7 +168,8 @@ fn is_from(event: &Value, source: EventSource) -> bool {
 /// Whether `GET /v1/agents/agt_1` is a request for `GET /v1/agents/{agent_id}`. A fixed segment goes
 /// before a parameter, as it does in the router: `/v1/users/me` is nobody's id.
 fn matches(route: &str, request: &str) -> bool {
-    let (pattern, path): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), request.split('/').collect());
+    let (pattern, path): (Vec<&str>, Vec<&str>) =
+        (route.split('/').collect(), request.split('/').collect());
     pattern.len() == path.len()
         && pattern.iter().zip(&path).all(|(expected, actual)| {
             let is_parameter = expected.starts_with('{') && expected.ends_with('}');
@@ -162,19 +187,31 @@ mod tests {
 
     fn request(name: &str, method: &str, path: &str) -> Sample {
         let event = json!({ "rawPath": path, "requestContext": { "http": { "method": method } } });
-        Sample { file: format!("events/agents/{name}.json"), event: Ok(event) }
+        Sample {
+            file: format!("events/agents/{name}.json"),
+            event: Ok(event),
+        }
     }
 
     fn event(file: &str, event: Value) -> Sample {
-        Sample { file: format!("events/{file}.json"), event: Ok(event) }
+        Sample {
+            file: format!("events/{file}.json"),
+            event: Ok(event),
+        }
     }
 
     fn samples() -> Vec<Sample> {
         vec![
             request("create", "POST", "/v1/agents"),
             request("get", "GET", "/v1/agents/agt_01jbst9de6fp79y0938nkrkayd"),
-            event("file-processor/ring", json!({ "Records": [{ "eventSource": "aws:sqs" }] })),
-            event("event-router/batch", json!({ "Records": [{ "eventSource": "aws:dynamodb" }] })),
+            event(
+                "file-processor/ring",
+                json!({ "Records": [{ "eventSource": "aws:sqs" }] }),
+            ),
+            event(
+                "event-router/batch",
+                json!({ "Records": [{ "eventSource": "aws:dynamodb" }] }),
+            ),
             event("sweeper/minute", json!({})),
         ]
     }
@@ -213,20 +250,35 @@ mod tests {
 
     #[test]
     fn what_has_no_sample_is_found() {
-        assert_one(&findings(&samples()[1..]), "no sample requests `POST /v1/agents`");
+        assert_one(
+            &findings(&samples()[1..]),
+            "no sample requests `POST /v1/agents`",
+        );
         assert_one(&findings(&samples()[..4]), "events/sweeper: has no sample");
     }
 
     #[test]
     fn a_sample_of_nothing_is_found() {
         for (sample, expected) in [
-            (request("x", "PUT", "/v1/agents"), "is PUT /v1/agents, which agents does not serve"),
+            (
+                request("x", "PUT", "/v1/agents"),
+                "is PUT /v1/agents, which agents does not serve",
+            ),
             (request("x", "GET", "/v1/agents/a/b"), "does not serve"),
             (request("x", "GET", "/v1/agents/"), "does not serve"),
             (event("agents/x", json!({})), "is no HTTP request"),
             (event("robots/x", json!({})), "there is no function robots"),
-            (event("file-processor/x", json!({ "Records": [] })), "is no event that wakes FileProcessorFunction"),
-            (event("event-router/x", json!({ "Records": [{ "eventSource": "aws:sqs" }] })), "[Stream]"),
+            (
+                event("file-processor/x", json!({ "Records": [] })),
+                "is no event that wakes FileProcessorFunction",
+            ),
+            (
+                event(
+                    "event-router/x",
+                    json!({ "Records": [{ "eventSource": "aws:sqs" }] }),
+                ),
+                "[Stream]",
+            ),
             (event("sweeper/x", json!([])), "[Schedule]"),
         ] {
             let mut all = samples();
@@ -234,7 +286,10 @@ mod tests {
             assert_one(&findings(&all), expected);
         }
         let mut all = samples();
-        all.push(Sample { file: "events/agents/x.json".to_owned(), event: Err("bad".to_owned()) });
+        all.push(Sample {
+            file: "events/agents/x.json".to_owned(),
+            event: Err("bad".to_owned()),
+        });
         assert_one(&findings(&all), "is not JSON (bad)");
     }
 }

@@ -14,15 +14,48 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("shared/embedding", &[]),
     ("shared/documents", &[]),
     ("shared/llm", &[]),
-    ("shared/retrieval", &["kernel", "domain", "store", "embedding"]),
-    ("shared/api", &["kernel", "domain", "work", "store", "identity"]),
+    (
+        "shared/retrieval",
+        &["kernel", "domain", "store", "embedding"],
+    ),
+    (
+        "shared/api",
+        &["kernel", "domain", "work", "store", "identity"],
+    ),
     ("shared/lambda", &["kernel", "work", "store", "api"]),
     // No function uses another: what two of them need is a layer.
-    ("functions/api/*", &["kernel", "domain", "work", "store", "identity", "embedding", "retrieval", "api", "lambda"]),
+    (
+        "functions/api/*",
+        &[
+            "kernel",
+            "domain",
+            "work",
+            "store",
+            "identity",
+            "embedding",
+            "retrieval",
+            "api",
+            "lambda",
+        ],
+    ),
     (
         "functions/workers/*",
-        &["kernel", "domain", "work", "store", "outbound", "embedding", "documents", "llm", "retrieval", "lambda"],
+        &[
+            "kernel",
+            "domain",
+            "work",
+            "store",
+            "outbound",
+            "embedding",
+            "documents",
+            "llm",
+            "retrieval",
+            "lambda",
+        ],
     ),
+    ("tools/bench", &["*"]),
+    ("tools/bench/bare", &[]),
+    ("tools/e2e", &["*"]),
     ("tools/embedded", &[]),
     ("tools/local", &["*"]),
     ("tools/xtask", &["api", "functions/api/*"]),
@@ -32,8 +65,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// What any crate may use in its tests: AWS on the machine itself.
 const FOR_TESTS: &[&str] = &["embedded"];
 
-/// Tools may test with everything that the product is made of.
-const TOOLS_FOLDER: &str = "tools/";
+/// The tests of functions and tools may use whatever is below the hosts: a worker is best tested
+/// behind the function that gives it work. Those of a layer may not.
+const FOLDERS_TESTED_TOGETHER: &[&str] = &["functions/", "tools/"];
+const TESTED_TOGETHER: &[&str] = &["shared/*", "functions/api/*", "functions/workers/*"];
 
 /// Checks every dependency between crates of the workspace.
 pub(crate) fn check(packages: &[Package]) -> Vec<Finding> {
@@ -41,7 +76,8 @@ pub(crate) fn check(packages: &[Package]) -> Vec<Finding> {
     for package in packages {
         let manifest = format!("{}/Cargo.toml", package.folder);
         let Some((_, allowed)) = ALLOWED.iter().find(|(place, _)| is_at(package, place)) else {
-            let message = "belongs to no layer, add it to ALLOWED in tools/xtask/src/check/layers.rs";
+            let message =
+                "belongs to no layer, add it to ALLOWED in tools/xtask/src/check/layers.rs";
             findings.push(Finding::new(manifest, message));
             continue;
         };
@@ -51,8 +87,11 @@ pub(crate) fn check(packages: &[Package]) -> Vec<Finding> {
             let is_allowed = allowed.iter().any(|known| {
                 *known == "*" || *known == name || target.is_some_and(|target| is_at(target, known))
             });
-            let for_tests = dependency.dev
-                && (FOR_TESTS.contains(&name) || package.folder.starts_with(TOOLS_FOLDER));
+            let together = FOLDERS_TESTED_TOGETHER
+                .iter()
+                .any(|at| package.folder.starts_with(at))
+                && target.is_some_and(|target| TESTED_TOGETHER.iter().any(|at| is_at(target, at)));
+            let for_tests = dependency.dev && (FOR_TESTS.contains(&name) || together);
             if !is_allowed && !for_tests {
                 findings.push(Finding::new(
                     &manifest,
@@ -61,7 +100,9 @@ pub(crate) fn check(packages: &[Package]) -> Vec<Finding> {
             }
         }
     }
-    let stale = ALLOWED.iter().filter(|(place, _)| !packages.iter().any(|package| is_at(package, place)));
+    let stale = ALLOWED
+        .iter()
+        .filter(|(place, _)| !packages.iter().any(|package| is_at(package, place)));
     findings.extend(stale.map(|(place, _)| {
         Finding::new(
             "tools/xtask/src/check/layers.rs",
@@ -75,7 +116,10 @@ pub(crate) fn check(packages: &[Package]) -> Vec<Finding> {
 fn is_at(package: &Package, place: &str) -> bool {
     match place.strip_suffix("/*") {
         Some(parent) => {
-            let rest = package.folder.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/'));
+            let rest = package
+                .folder
+                .strip_prefix(parent)
+                .and_then(|rest| rest.strip_prefix('/'));
             rest.is_some_and(|rest| !rest.contains('/'))
         }
         None => package.folder == place,
@@ -89,8 +133,13 @@ mod tests {
     use crate::testing::assert_one;
 
     fn package(folder: &str, uses: &[&str]) -> Package {
-        let dependencies =
-            uses.iter().map(|name| Dependency { name: (*name).to_owned(), dev: false }).collect();
+        let dependencies = uses
+            .iter()
+            .map(|name| Dependency {
+                name: (*name).to_owned(),
+                dev: false,
+            })
+            .collect();
         Package {
             name: folder.rsplit('/').next().unwrap().to_owned(),
             folder: folder.to_owned(),
@@ -137,26 +186,44 @@ mod tests {
             let findings = check(&workspace(&[package(folder, &[used])]));
             assert_one(&findings, &format!("may not use {used}"));
         }
-        let aside = [package("functions/api/agents", &["tasks"]), package("functions/api/tasks", &[])];
+        let aside = [
+            package("functions/api/agents", &["tasks"]),
+            package("functions/api/tasks", &[]),
+        ];
         assert_one(&check(&workspace(&aside)), "agents may not use tasks");
     }
 
     #[test]
-    fn tests_may_use_the_embedded_services_and_nothing_else_besides() {
-        let with = |used: &str| {
-            let mut agents = package("functions/api/agents", &[]);
-            agents.dependencies.push(Dependency { name: used.to_owned(), dev: true });
-            check(&workspace(&[agents]))
+    fn tests_use_the_embedded_services_and_those_of_functions_other_functions() {
+        let with = |folder: &str, used: &str| {
+            let mut tested = package(folder, &[]);
+            tested.dependencies.push(Dependency {
+                name: used.to_owned(),
+                dev: true,
+            });
+            check(&workspace(&[tested, package("functions/api/files", &[])]))
         };
-        assert_eq!(with("embedded"), []);
-        assert_one(&with("local"), "may not use local");
+        assert_eq!(with("functions/workers/file-processor", "embedded"), []);
+        assert_eq!(with("functions/workers/file-processor", "files"), []);
+        assert_one(
+            &with("functions/workers/file-processor", "local"),
+            "may not use local",
+        );
+        assert_eq!(with("shared/store", "embedded"), []);
+        assert_one(&with("shared/store", "files"), "may not use files");
     }
 
     #[test]
     fn a_crate_without_a_layer_and_a_layer_without_a_crate_are_found() {
-        assert_one(&check(&workspace(&[package("shared/new", &[])])), "belongs to no layer");
+        assert_one(
+            &check(&workspace(&[package("shared/new", &[])])),
+            "belongs to no layer",
+        );
         let mut fewer = workspace(&[]);
         fewer.retain(|package| package.folder != "shared/llm");
-        assert_one(&check(&fewer), "shared/llm is in the table and not in the workspace");
+        assert_one(
+            &check(&fewer),
+            "shared/llm is in the table and not in the workspace",
+        );
     }
 }

@@ -13,7 +13,10 @@ pub(crate) fn check(repo: &Repo, files: &[String]) -> Vec<Finding> {
         for target in targets(&text) {
             let exists = resolved(file, &target).is_some_and(|path| repo.path(&path).exists());
             if !exists {
-                findings.push(Finding::new(file, format!("links to `{target}`, which is not there: mend the link")));
+                findings.push(Finding::new(
+                    file,
+                    format!("links to `{target}`, which is not there: mend the link"),
+                ));
             }
         }
     }
@@ -91,7 +94,12 @@ mod tests {
 
     #[test]
     fn a_link_to_nothing_is_found() {
-        for link in ["[x](c.md)", "[x](../../README.md)", "<a href=\"c.md\">", "a [b](b.md) and [c](c.md)"] {
+        for link in [
+            "[x](c.md)",
+            "[x](../../README.md)",
+            "<a href=\"c.md\">",
+            "a [b](b.md) and [c](c.md)",
+        ] {
             assert_one(&findings(link), "which is not there");
         }
     }

@@ -32,7 +32,10 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), message: message.into() }
+        Self {
+            file: file.into(),
+            message: message.into(),
+        }
     }
 }
 

@@ -26,7 +26,10 @@ pub(crate) fn functions(crates: &[FunctionCrate], stack: &Stack) -> Vec<Finding>
         if found.binary() != Some(name) {
             findings.push(Finding::new(
                 MAIN,
-                format!("{id} takes its code from `{}`, write target/lambda/{name}/", found.code_uri),
+                format!(
+                    "{id} takes its code from `{}`, write target/lambda/{name}/",
+                    found.code_uri
+                ),
             ));
         }
         if function.is_worker && stack.wakers(found).is_empty() {
@@ -37,10 +40,16 @@ pub(crate) fn functions(crates: &[FunctionCrate], stack: &Stack) -> Vec<Finding>
         }
     }
     for function in &deployed {
-        if !crates.iter().any(|known| logical_id(known.name()) == function.id) {
+        if !crates
+            .iter()
+            .any(|known| logical_id(known.name()) == function.id)
+        {
             findings.push(Finding::new(
                 MAIN,
-                format!("{} has no crate under functions/, make one or take it out", function.id),
+                format!(
+                    "{} has no crate under functions/, make one or take it out",
+                    function.id
+                ),
             ));
         }
     }
@@ -58,19 +67,26 @@ pub(crate) fn routes(
     for function in table {
         let id = logical_id(function.name);
         // A function without a place in the template is a finding of its own.
-        let Some(found) = deployed.iter().find(|known| known.id == id) else { continue };
+        let Some(found) = deployed.iter().find(|known| known.id == id) else {
+            continue;
+        };
         let served: BTreeSet<String> = served(function, operations).collect();
         let written: BTreeSet<String> = found.routes.iter().map(|route| route.text()).collect();
         if found.routes.len() != written.len() {
-            findings.push(Finding::new(MAIN, format!("{id} has a route twice, take one out")));
+            findings.push(Finding::new(
+                MAIN,
+                format!("{id} has a route twice, take one out"),
+            ));
         }
         if function.front == Front::FunctionUrl {
             if !found.has_url {
-                let message = format!("{id} has no FunctionUrlConfig, add one: it is reached by URL");
+                let message =
+                    format!("{id} has no FunctionUrlConfig, add one: it is reached by URL");
                 findings.push(Finding::new(MAIN, message));
             }
             for route in &written {
-                let message = format!("{id} has the route `{route}`, take it out: it is reached by URL");
+                let message =
+                    format!("{id} has the route `{route}`, take it out: it is reached by URL");
                 findings.push(Finding::new(MAIN, message));
             }
             continue;
@@ -92,12 +108,22 @@ pub(crate) fn routes(
 /// Every nested template is deployed, and every stack has its file.
 pub(crate) fn nested_stacks(stack: &Stack) -> Vec<Finding> {
     let deployed: BTreeSet<&str> = stack.nested_files().into_values().collect();
-    let present: BTreeSet<&str> = stack.nested.iter().map(|nested| nested.file.as_str()).collect();
+    let present: BTreeSet<&str> = stack
+        .nested
+        .iter()
+        .map(|nested| nested.file.as_str())
+        .collect();
     let unused = present.difference(&deployed).map(|file| {
-        Finding::new(*file, "is deployed by nothing, add a stack to template.yaml or delete it")
+        Finding::new(
+            *file,
+            "is deployed by nothing, add a stack to template.yaml or delete it",
+        )
     });
     let missing = deployed.difference(&present).map(|file| {
-        Finding::new(MAIN, format!("deploys {file}, which is not there or no template: write it"))
+        Finding::new(
+            MAIN,
+            format!("deploys {file}, which is not there or no template: write it"),
+        )
     });
     unused.chain(missing).collect()
 }
@@ -107,8 +133,11 @@ pub(crate) fn served<'a>(
     function: &'a ApiFunction,
     operations: &'a [Operation],
 ) -> impl Iterator<Item = String> + 'a {
-    let own = operations.iter().filter(|operation| operation.function == function.name);
-    own.map(Operation::route).chain(function.pages.iter().map(|path| format!("GET {path}")))
+    let own = operations
+        .iter()
+        .filter(|operation| operation.function == function.name);
+    own.map(Operation::route)
+        .chain(function.pages.iter().map(|path| format!("GET {path}")))
 }
 
 #[cfg(test)]
@@ -142,8 +171,18 @@ mod tests {
     fn table(pages: &'static [&'static str]) -> Vec<ApiFunction> {
         let routes = api::Routes::new;
         vec![
-            ApiFunction { name: "agents", front: Front::HttpApi, routes, pages },
-            ApiFunction { name: "streams", front: Front::FunctionUrl, routes, pages: &[] },
+            ApiFunction {
+                name: "agents",
+                front: Front::HttpApi,
+                routes,
+                pages,
+            },
+            ApiFunction {
+                name: "streams",
+                front: Front::FunctionUrl,
+                routes,
+                pages: &[],
+            },
         ]
     }
 
@@ -166,8 +205,14 @@ mod tests {
     fn a_crate_without_a_function_and_a_function_without_a_crate_are_found() {
         let mut more = crates();
         more.push(crate_at("functions/api/api-keys"));
-        assert_one(&functions(&more, &stack()), "has no ApiKeysFunction, add one with CodeUri target/lambda/api-keys/");
-        assert_one(&functions(&crates()[1..], &stack()), "AgentsFunction has no crate");
+        assert_one(
+            &functions(&more, &stack()),
+            "has no ApiKeysFunction, add one with CodeUri target/lambda/api-keys/",
+        );
+        assert_one(
+            &functions(&crates()[1..], &stack()),
+            "AgentsFunction has no crate",
+        );
     }
 
     #[test]
@@ -175,37 +220,74 @@ mod tests {
         let moved = stack_with("target/lambda/agents/", "target/lambda/agent/");
         assert_one(&functions(&crates(), &moved), "write target/lambda/agents/");
         let asleep = stack_with("Type: ScheduleV2", "Type: HttpApi");
-        assert_one(&functions(&crates(), &asleep), "nothing wakes SweeperFunction");
+        assert_one(
+            &functions(&crates(), &asleep),
+            "nothing wakes SweeperFunction",
+        );
     }
 
     #[test]
     fn a_route_that_one_side_lacks_is_found() {
         let mut more = operations();
         more.push(operation("DELETE", "/v1/agents/{agent_id}", "agents"));
-        assert_one(&routes(&table(&[]), &more, &stack()), "lacks the route `DELETE /v1/agents/{agent_id}`");
-        assert_one(&routes(&table(&[]), &operations()[1..], &stack()), "which agents does not serve");
-        assert_one(&routes(&table(&["/docs"]), &operations(), &stack()), "lacks the route `GET /docs`");
+        assert_one(
+            &routes(&table(&[]), &more, &stack()),
+            "lacks the route `DELETE /v1/agents/{agent_id}`",
+        );
+        assert_one(
+            &routes(&table(&[]), &operations()[1..], &stack()),
+            "which agents does not serve",
+        );
+        assert_one(
+            &routes(&table(&["/docs"]), &operations(), &stack()),
+            "lacks the route `GET /docs`",
+        );
         let renamed = stack_with("{agent_id}", "{id}");
         assert_eq!(routes(&table(&[]), &operations(), &renamed).len(), 2);
-        let twice = stack_with("Method: GET, Path: \"/v1/agents/{agent_id}\"", "Method: POST, Path: /v1/agents");
-        assert!(routes(&table(&[]), &operations(), &twice).iter().any(|f| f.to_string().contains("twice")));
+        let twice = stack_with(
+            "Method: GET, Path: \"/v1/agents/{agent_id}\"",
+            "Method: POST, Path: /v1/agents",
+        );
+        assert!(
+            routes(&table(&[]), &operations(), &twice)
+                .iter()
+                .any(|f| f.to_string().contains("twice"))
+        );
     }
 
     #[test]
     fn a_function_behind_a_url_has_one_and_no_routes() {
-        let without = stack_with("FunctionUrlConfig: {AuthType: NONE, InvokeMode: RESPONSE_STREAM}", "Role: x");
-        assert_one(&routes(&table(&[]), &operations(), &without), "has no FunctionUrlConfig");
+        let without = stack_with(
+            "FunctionUrlConfig: {AuthType: NONE, InvokeMode: RESPONSE_STREAM}",
+            "Role: x",
+        );
+        assert_one(
+            &routes(&table(&[]), &operations(), &without),
+            "has no FunctionUrlConfig",
+        );
         let with = stack_with(
             "FunctionUrlConfig: {AuthType: NONE, InvokeMode: RESPONSE_STREAM}",
             "FunctionUrlConfig: {}\n      Events: {S: {Type: HttpApi, Properties: {Method: GET, Path: /x}}}",
         );
-        assert_one(&routes(&table(&[]), &operations(), &with), "take it out: it is reached by URL");
+        assert_one(
+            &routes(&table(&[]), &operations(), &with),
+            "take it out: it is reached by URL",
+        );
     }
 
     #[test]
     fn a_nested_file_that_is_missing_or_unused_is_found() {
-        let missing = stack_with("TemplateURL: infra/queues.yaml", "TemplateURL: infra/queue.yaml");
-        let texts: Vec<String> = nested_stacks(&missing).iter().map(ToString::to_string).collect();
-        assert!(texts[0].contains("deployed by nothing") && texts[1].contains("infra/queue.yaml"), "{texts:?}");
+        let missing = stack_with(
+            "TemplateURL: infra/queues.yaml",
+            "TemplateURL: infra/queue.yaml",
+        );
+        let texts: Vec<String> = nested_stacks(&missing)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            texts[0].contains("deployed by nothing") && texts[1].contains("infra/queue.yaml"),
+            "{texts:?}"
+        );
     }
 }

@@ -22,15 +22,24 @@ pub(crate) fn check(repo: &Repo, table: &[ApiFunction], operations: &[Operation]
         let folder = format!("{API_FOLDER}/{}/src", function.name);
         let library = format!("{folder}/lib.rs");
         let Ok(text) = repo.read(&library) else {
-            findings.push(Finding::new(library, "is missing, write the library of the function"));
+            findings.push(Finding::new(
+                library,
+                "is missing, write the library of the function",
+            ));
             continue;
         };
-        let own: Vec<&Operation> =
-            operations.iter().filter(|operation| operation.function == function.name).collect();
+        let own: Vec<&Operation> = operations
+            .iter()
+            .filter(|operation| operation.function == function.name)
+            .collect();
         let messages = compare(&rows(&text), &own, function.pages, &|file| {
             repo.exists(&format!("{folder}/{file}"))
         });
-        findings.extend(messages.into_iter().map(|message| Finding::new(&library, message)));
+        findings.extend(
+            messages
+                .into_iter()
+                .map(|message| Finding::new(&library, message)),
+        );
     }
     findings
 }
@@ -39,8 +48,15 @@ fn rows(text: &str) -> Vec<Row> {
     text.lines()
         .map_while(|line| line.strip_prefix("//!"))
         .filter_map(|line| {
-            let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
-            let [method, path, permission, file] = cells.as_slice() else { return None };
+            let cells: Vec<&str> = line
+                .trim()
+                .trim_matches('|')
+                .split('|')
+                .map(str::trim)
+                .collect();
+            let [method, path, permission, file] = cells.as_slice() else {
+                return None;
+            };
             METHODS.contains(method).then(|| Row {
                 route: format!("{method} {}", path.trim_matches('`')),
                 permission: (*permission).to_owned(),
@@ -65,7 +81,12 @@ fn compare(
         .chain(page_routes.into_iter().map(|route| (route, &public)))
         .collect();
     for (route, permission) in &expected {
-        match rows.iter().filter(|row| row.route == *route).collect::<Vec<_>>().as_slice() {
+        match rows
+            .iter()
+            .filter(|row| row.route == *route)
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
             [] => messages.push(format!("the route table lacks `{route}`, add a row")),
             [row] if !says(&row.permission, permission) => messages.push(format!(
                 "the route table gives `{route}` the permission {}, write {}",
@@ -73,15 +94,23 @@ fn compare(
                 written(permission)
             )),
             [_] => {}
-            _ => messages.push(format!("the route table names `{route}` twice, take a row out")),
+            _ => messages.push(format!(
+                "the route table names `{route}` twice, take a row out"
+            )),
         }
     }
     for row in rows {
         if !expected.iter().any(|(route, _)| *route == row.route) {
-            messages.push(format!("the route table names `{}`, which is not served: take the row out", row.route));
+            messages.push(format!(
+                "the route table names `{}`, which is not served: take the row out",
+                row.route
+            ));
         }
         if !file_exists(&row.file) {
-            messages.push(format!("the route table says that `{}` is in {}, which is not there", row.route, row.file));
+            messages.push(format!(
+                "the route table says that `{}` is in {}, which is not there",
+                row.route, row.file
+            ));
         }
     }
     messages
@@ -124,14 +153,21 @@ use api::Routes;
 
     fn messages(table: &str) -> Vec<String> {
         let list = operation("GET", "/v1/agents", "agents");
-        let create =
-            Operation { permission: Permission::SignedIn, ..operation("POST", "/v1/agents", "agents") };
-        compare(&rows(table), &[&list, &create], &["/docs"], &|file| file != "gone.rs")
+        let create = Operation {
+            permission: Permission::SignedIn,
+            ..operation("POST", "/v1/agents", "agents")
+        };
+        compare(&rows(table), &[&list, &create], &["/docs"], &|file| {
+            file != "gone.rs"
+        })
     }
 
     fn broken(old: &str, new: &str, expected: &str) {
         let found = messages(&TABLE.replace(old, new));
-        assert!(found.len() == 1 && found[0].contains(expected), "{found:#?}");
+        assert!(
+            found.len() == 1 && found[0].contains(expected),
+            "{found:#?}"
+        );
     }
 
     #[test]
@@ -141,10 +177,18 @@ use api::Routes;
 
     #[test]
     fn rows_that_lack_or_are_too_many_are_found() {
-        broken("//! | GET | `/docs` | none | `pages.rs` |\n", "", "lacks `GET /docs`");
+        broken(
+            "//! | GET | `/docs` | none | `pages.rs` |\n",
+            "",
+            "lacks `GET /docs`",
+        );
         let row = "//! | GET | `/docs` | none | `pages.rs` |\n";
         broken(row, &format!("{row}{row}"), "names `GET /docs` twice");
-        broken(row, &format!("{row}{}", row.replace("/docs", "/other")), "which is not served");
+        broken(
+            row,
+            &format!("{row}{}", row.replace("/docs", "/other")),
+            "which is not served",
+        );
     }
 
     #[test]

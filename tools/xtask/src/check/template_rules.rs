@@ -38,7 +38,10 @@ pub(crate) fn check(stack: &Stack) -> Vec<Finding> {
         ];
         for (what, is_missing) in missing {
             if is_missing {
-                findings.push(Finding::new(MAIN, format!("{} has no {what}, add one", function.id)));
+                findings.push(Finding::new(
+                    MAIN,
+                    format!("{} has no {what}, add one", function.id),
+                ));
             }
         }
     }
@@ -51,28 +54,44 @@ fn queue(stack: &Stack, queue: &Resource<'_>) -> Option<Finding> {
         return None;
     }
     let redrive = &queue.properties()["RedrivePolicy"];
-    let target = redrive["deadLetterTargetArn"]["Fn::GetAtt"].as_str().unwrap_or_default();
+    let target = redrive["deadLetterTargetArn"]["Fn::GetAtt"]
+        .as_str()
+        .unwrap_or_default();
     let target = target.split('.').next().unwrap_or_default();
-    let dead = stack.resources().find(|other| {
-        other.kind == queue.kind && other.file == queue.file && other.id == target
-    });
-    let finding = |message: String| Some(Finding::new(queue.file, format!("{}: {message}", queue.id)));
+    let dead = stack
+        .resources()
+        .find(|other| other.kind == queue.kind && other.file == queue.file && other.id == target);
+    let finding =
+        |message: String| Some(Finding::new(queue.file, format!("{}: {message}", queue.id)));
     let Some(dead) = dead else {
-        return finding("has no dead-letter queue, add a RedrivePolicy to one in this file".to_owned());
+        return finding(
+            "has no dead-letter queue, add a RedrivePolicy to one in this file".to_owned(),
+        );
     };
     let expected = format!("{name}{DEAD_SUFFIX}");
     if queue_name(&dead) != expected {
-        return finding(format!("its dead-letter queue {} is not called `{expected}`, rename it", dead.id));
+        return finding(format!(
+            "its dead-letter queue {} is not called `{expected}`, rename it",
+            dead.id
+        ));
     }
-    if redrive["maxReceiveCount"].as_u64().is_none_or(|count| count < MIN_RECEIVE_COUNT) {
-        return finding(format!("gives messages up too early, set maxReceiveCount to {MIN_RECEIVE_COUNT} or more"));
+    if redrive["maxReceiveCount"]
+        .as_u64()
+        .is_none_or(|count| count < MIN_RECEIVE_COUNT)
+    {
+        return finding(format!(
+            "gives messages up too early, set maxReceiveCount to {MIN_RECEIVE_COUNT} or more"
+        ));
     }
     None
 }
 
 fn queue_name(queue: &Resource<'_>) -> String {
     let name = &queue.properties()["QueueName"];
-    name.as_str().or_else(|| name["Fn::Sub"].as_str()).unwrap_or_default().to_owned()
+    name.as_str()
+        .or_else(|| name["Fn::Sub"].as_str())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn mapping(stack: &Stack, mapping: &Mapping<'_>) -> Vec<Finding> {
@@ -83,37 +102,66 @@ fn mapping(stack: &Stack, mapping: &Mapping<'_>) -> Vec<Finding> {
         .as_array()
         .is_some_and(|kinds| kinds.iter().any(|kind| kind == "ReportBatchItemFailures"));
     if !reports {
-        note(MAIN, format!("{id}: one bad message fails its batch, add FunctionResponseTypes: [ReportBatchItemFailures]"));
+        note(
+            MAIN,
+            format!(
+                "{id}: one bad message fails its batch, add FunctionResponseTypes: [ReportBatchItemFailures]"
+            ),
+        );
     }
     let functions = stack.functions();
-    let function = functions.iter().find(|function| function.id == mapping.function);
+    let function = functions
+        .iter()
+        .find(|function| function.id == mapping.function);
     if function.is_none() {
-        note(MAIN, format!("{id}: feeds no function of this template, write FunctionName: !Ref …Function"));
+        note(
+            MAIN,
+            format!("{id}: feeds no function of this template, write FunctionName: !Ref …Function"),
+        );
     }
     match &mapping.source {
         Source::Queue(queue) => {
             if mapping.properties["ScalingConfig"]["MaximumConcurrency"].is_null() {
-                note(MAIN, format!("{id}: has no bound, add ScalingConfig with MaximumConcurrency"));
+                note(
+                    MAIN,
+                    format!("{id}: has no bound, add ScalingConfig with MaximumConcurrency"),
+                );
             }
             let timeout = function.and_then(|function| function.timeout).unwrap_or(0);
             let least = timeout * VISIBILITY_FACTOR;
-            let visible = queue.properties()["VisibilityTimeout"].as_u64().unwrap_or(0);
+            let visible = queue.properties()["VisibilityTimeout"]
+                .as_u64()
+                .unwrap_or(0);
             if visible < least {
-                note(queue.file, format!(
-                    "{}: is visible again after {visible} s, set VisibilityTimeout to {least} or more: \
+                note(
+                    queue.file,
+                    format!(
+                        "{}: is visible again after {visible} s, set VisibilityTimeout to {least} or more: \
                      {VISIBILITY_FACTOR} times the {timeout} s of {}",
-                    queue.id, mapping.function
-                ));
+                        queue.id, mapping.function
+                    ),
+                );
             }
         }
         Source::Stream => {
-            let destination: &Value = &mapping.properties["DestinationConfig"]["OnFailure"]["Destination"];
+            let destination: &Value =
+                &mapping.properties["DestinationConfig"]["OnFailure"]["Destination"];
             if destination.is_null() {
-                note(MAIN, format!("{id}: loses what cannot be read, add DestinationConfig with OnFailure"));
+                note(
+                    MAIN,
+                    format!(
+                        "{id}: loses what cannot be read, add DestinationConfig with OnFailure"
+                    ),
+                );
             }
         }
         Source::Unknown => {
-            note(MAIN, format!("{id}: reads from nothing of this stack, name one of its queues or streams"));
+            note(
+                MAIN,
+                format!(
+                    "{id}: reads from nothing of this stack, name one of its queues or streams"
+                ),
+            );
         }
     }
     findings
@@ -140,15 +188,35 @@ mod tests {
             "DelaySeconds: 0",
             "FilesQueue: has no dead-letter queue",
         );
-        broken("!GetAtt FilesDeadQueue.Arn", "!GetAtt OtherQueue.Arn", "FilesQueue: has no dead-letter queue");
-        broken("!GetAtt FilesDeadQueue.Arn", "!GetAtt BulkDeadQueue.Arn", "is not called `${Prefix}-files-dead`");
-        broken("maxReceiveCount: 5", "maxReceiveCount: 4", "gives messages up too early");
+        broken(
+            "!GetAtt FilesDeadQueue.Arn",
+            "!GetAtt OtherQueue.Arn",
+            "FilesQueue: has no dead-letter queue",
+        );
+        broken(
+            "!GetAtt FilesDeadQueue.Arn",
+            "!GetAtt BulkDeadQueue.Arn",
+            "is not called `${Prefix}-files-dead`",
+        );
+        broken(
+            "maxReceiveCount: 5",
+            "maxReceiveCount: 4",
+            "gives messages up too early",
+        );
     }
 
     #[test]
     fn a_visibility_timeout_under_six_times_the_timeout_is_found() {
-        broken("VisibilityTimeout: 1800", "VisibilityTimeout: 1799", "FilesQueue: is visible again after 1799 s");
-        broken("      VisibilityTimeout: 2000\n", "", "set VisibilityTimeout to 1800 or more");
+        broken(
+            "VisibilityTimeout: 1800",
+            "VisibilityTimeout: 1799",
+            "FilesQueue: is visible again after 1799 s",
+        );
+        broken(
+            "      VisibilityTimeout: 2000\n",
+            "",
+            "set VisibilityTimeout to 1800 or more",
+        );
     }
 
     #[test]
@@ -158,10 +226,26 @@ mod tests {
             "!GetAtt LogTable.StreamArn",
             "RouterMapping: one bad message fails its batch",
         );
-        broken("ScalingConfig: {MaximumConcurrency: 5}", "BatchSize: 1", "FilesMapping: has no bound");
-        broken("ScalingConfig: {MaximumConcurrency: 3}", "BatchSize: 1", "FileProcessorFunction.Bulk: has no bound");
-        broken("!GetAtt Queues.Outputs.FilesArn", "arn:aws:sqs:x", "FilesMapping: reads from nothing");
-        broken("!Ref EventRouterFunction", "other", "RouterMapping: feeds no function");
+        broken(
+            "ScalingConfig: {MaximumConcurrency: 5}",
+            "BatchSize: 1",
+            "FilesMapping: has no bound",
+        );
+        broken(
+            "ScalingConfig: {MaximumConcurrency: 3}",
+            "BatchSize: 1",
+            "FileProcessorFunction.Bulk: has no bound",
+        );
+        broken(
+            "!GetAtt Queues.Outputs.FilesArn",
+            "arn:aws:sqs:x",
+            "FilesMapping: reads from nothing",
+        );
+        broken(
+            "!Ref EventRouterFunction",
+            "other",
+            "RouterMapping: feeds no function",
+        );
         broken(
             "DestinationConfig: {OnFailure: {Destination: !GetAtt Queues.Outputs.RouterDeadArn}}",
             "BatchSize: 1",
@@ -172,10 +256,22 @@ mod tests {
     #[test]
     fn a_function_has_its_limits_and_its_logs() {
         broken("Timeout: 15", "Role: x", "AgentsFunction has no Timeout");
-        broken("MemorySize: 1024", "Role: x", "FileProcessorFunction has no MemorySize");
-        broken("RetentionInDays: 30", "LogGroupName: x", "ApiLogs keeps logs for ever");
+        broken(
+            "MemorySize: 1024",
+            "Role: x",
+            "FileProcessorFunction has no MemorySize",
+        );
+        broken(
+            "RetentionInDays: 30",
+            "LogGroupName: x",
+            "ApiLogs keeps logs for ever",
+        );
         let silent = check(&stack_with(", LogGroup: !Ref ApiLogs", ""));
         assert_eq!(silent.len(), stack().functions().len());
-        assert!(silent[0].to_string().contains("has no LoggingConfig with a LogGroup"));
+        assert!(
+            silent[0]
+                .to_string()
+                .contains("has no LoggingConfig with a LogGroup")
+        );
     }
 }

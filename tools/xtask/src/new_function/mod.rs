@@ -29,15 +29,30 @@ const API_SOURCES: &[(&str, &str)] = &[
     ("src/show.rs", include_str!("api/show.rs")),
     ("src/main.rs", include_str!("api/main.rs")),
 ];
-const API_DEPENDENCIES: &[&str] =
-    &["api", "axum", "kernel", "lambda", "serde", "tokio", "utoipa", "utoipa-axum"];
+const API_DEPENDENCIES: &[&str] = &[
+    "api",
+    "axum",
+    "kernel",
+    "lambda",
+    "serde",
+    "tokio",
+    "utoipa",
+    "utoipa-axum",
+];
 
 const WORKER_SOURCES: &[(&str, &str)] = &[
     ("src/lib.rs", include_str!("worker/lib.rs")),
     ("src/main.rs", include_str!("worker/main.rs")),
 ];
-const WORKER_DEPENDENCIES: &[&str] =
-    &["async-trait", "lambda", "serde", "store", "tokio", "tracing", "work"];
+const WORKER_DEPENDENCIES: &[&str] = &[
+    "async-trait",
+    "lambda",
+    "serde",
+    "store",
+    "tokio",
+    "tracing",
+    "work",
+];
 
 /// Writes the crate and its sample event, and returns what is left to a person.
 pub(crate) fn create(repo: &Repo, name: &str, kind: Kind) -> Result<String> {
@@ -62,18 +77,28 @@ pub(crate) fn create(repo: &Repo, name: &str, kind: Kind) -> Result<String> {
         written.push(path);
     }
     let (case, event) = match kind {
-        Kind::Api => ("show", samples::request("GET", &format!("/v1/{name}"), None, true)),
+        Kind::Api => (
+            "show",
+            samples::request("GET", &format!("/v1/{name}"), None, true),
+        ),
         Kind::Worker => ("ring", samples::doorbell()),
     };
     let sample = format!("{SAMPLE_FOLDER}/{name}/{case}.json");
     repo.write(&sample, &samples::text(&event)?)?;
     written.push(sample);
-    Ok(format!("{}\n\n{}", written.join("\n"), next_steps(name, kind)))
+    Ok(format!(
+        "{}\n\n{}",
+        written.join("\n"),
+        next_steps(name, kind)
+    ))
 }
 
 fn is_name(name: &str) -> bool {
     let is_word = |word: &str| {
-        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     name.len() <= 40
         && name != "bootstrap"
@@ -86,7 +111,9 @@ fn named(text: &str, name: &str) -> String {
     let identifier = name.replace('-', "_");
     let title: String = {
         let mut letters = name.chars();
-        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+        letters.next().map_or_else(String::new, |first| {
+            first.to_uppercase().chain(letters).collect()
+        })
     };
     text.replace("sample::", &format!("{identifier}::"))
         .replace("sample_", &format!("{identifier}_"))
@@ -96,8 +123,10 @@ fn named(text: &str, name: &str) -> String {
 }
 
 fn manifest(name: &str, dependencies: &[&str]) -> String {
-    let dependencies: String =
-        dependencies.iter().map(|dependency| format!("{dependency}.workspace = true\n")).collect();
+    let dependencies: String = dependencies
+        .iter()
+        .map(|dependency| format!("{dependency}.workspace = true\n"))
+        .collect();
     format!(
         r#"[package]
 name = "{name}"
@@ -225,7 +254,11 @@ mod tests {
         let event: Value =
             serde_json::from_str(&repo.read("events/price-lists/show.json").unwrap()).unwrap();
         assert_eq!(event["rawPath"], "/v1/price-lists");
-        for part in ["  PriceListsFunction:", "CodeUri: target/lambda/price-lists/", "price_lists::routes"] {
+        for part in [
+            "  PriceListsFunction:",
+            "CodeUri: target/lambda/price-lists/",
+            "price_lists::routes",
+        ] {
             assert!(told.contains(part), "{part} in {told}");
         }
     }
@@ -235,7 +268,11 @@ mod tests {
         let (_folder, repo, told) = made("mailer", Kind::Worker);
         let library = repo.read("functions/workers/mailer/src/lib.rs").unwrap();
         assert!(library.contains("\"mailer.run\"") && !library.contains("ample"));
-        assert!(repo.read("functions/workers/mailer/src/main.rs").unwrap().contains("mailer::handlers"));
+        assert!(
+            repo.read("functions/workers/mailer/src/main.rs")
+                .unwrap()
+                .contains("mailer::handlers")
+        );
         let event = repo.read("events/mailer/ring.json").unwrap();
         assert!(event.contains("aws:sqs") && told.contains("  MailerFunction:"));
     }
@@ -243,7 +280,17 @@ mod tests {
     #[test]
     fn a_name_is_plain_and_free() {
         let (_folder, repo, _) = made("mailer", Kind::Worker);
-        for name in ["", "Mailer", "a_b", "a--b", "-a", "9a", "../x", "bootstrap", "mailer"] {
+        for name in [
+            "",
+            "Mailer",
+            "a_b",
+            "a--b",
+            "-a",
+            "9a",
+            "../x",
+            "bootstrap",
+            "mailer",
+        ] {
             assert!(create(&repo, name, Kind::Api).is_err(), "{name}");
         }
     }
@@ -251,16 +298,22 @@ mod tests {
     #[test]
     fn the_first_route_is_served_and_documented() {
         let document = serde_json::to_value(api_function::routes().into_openapi()).unwrap();
-        assert_eq!(document["paths"]["/v1/sample"]["get"]["operationId"], "show_sample");
+        assert_eq!(
+            document["paths"]["/v1/sample"]["get"]["operationId"],
+            "show_sample"
+        );
     }
 
     #[tokio::test]
     async fn the_first_job_is_done_or_rejected() {
         let now = Timestamp::from_millis(0);
         let outcome = async |payload: Value| {
-            let job = NewJob::new(OrgId::from_u128(1), worker::JOB, Lane::Files, payload).build(now);
+            let job =
+                NewJob::new(OrgId::from_u128(1), worker::JOB, Lane::Files, payload).build(now);
             let clock = Arc::new(ManualClock::at(now));
-            worker::Worker.run(Attempt::detached(job, clock, Duration::from_secs(1))).await
+            worker::Worker
+                .run(Attempt::detached(job, clock, Duration::from_secs(1)))
+                .await
         };
         // What a worker's main calls.
         let _: fn(&store::Store) -> Result<_, lambda::Error> = worker::handlers;

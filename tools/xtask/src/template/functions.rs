@@ -89,29 +89,37 @@ impl Stack {
 
     /// Everything that feeds functions with batches.
     pub(crate) fn mappings(&self) -> Vec<Mapping<'_>> {
-        let own = self.main.resources().filter(|resource| resource.kind == MAPPING).map(|resource| {
-            let properties = resource.properties();
-            let function = self.resolve(&properties["FunctionName"]);
-            Mapping {
-                id: resource.id.to_owned(),
-                function: function.map_or_else(String::new, |function| function.id.to_owned()),
-                source: self.source(&properties["EventSourceArn"]),
+        let own = self
+            .main
+            .resources()
+            .filter(|resource| resource.kind == MAPPING)
+            .map(|resource| {
+                let properties = resource.properties();
+                let function = self.resolve(&properties["FunctionName"]);
+                Mapping {
+                    id: resource.id.to_owned(),
+                    function: function.map_or_else(String::new, |function| function.id.to_owned()),
+                    source: self.source(&properties["EventSourceArn"]),
+                    properties,
+                }
+            });
+        own.chain(
+            inline_mappings(&self.main).map(|(function, event, properties, arn)| Mapping {
+                id: format!("{function}.{event}"),
+                function: function.to_owned(),
+                source: self.source(arn),
                 properties,
-            }
-        });
-        own.chain(inline_mappings(&self.main).map(|(function, event, properties, arn)| Mapping {
-            id: format!("{function}.{event}"),
-            function: function.to_owned(),
-            source: self.source(arn),
-            properties,
-        }))
+            }),
+        )
         .collect()
     }
 
     /// What wakes a worker, if anything does.
     pub(crate) fn wakers(&self, function: &Function) -> Vec<EventSource> {
         let mappings = self.mappings();
-        let feeds = mappings.iter().filter(|mapping| mapping.function == function.id);
+        let feeds = mappings
+            .iter()
+            .filter(|mapping| mapping.function == function.id);
         let mut wakers: Vec<EventSource> = feeds
             .filter_map(|mapping| match mapping.source {
                 Source::Queue(_) => Some(EventSource::Queue),
@@ -139,7 +147,13 @@ fn function(resource: &Resource<'_>, globals: &Value) -> Function {
     let own = |name: &str| Some(&properties[name]).filter(|value| !value.is_null());
     let number = |name: &str| own(name).unwrap_or(&globals[name]).as_u64();
     let logs = |place: &Value| !place["LoggingConfig"]["LogGroup"].is_null();
-    let events = || properties["Events"].as_object().into_iter().flatten().map(|(_, event)| event);
+    let events = || {
+        properties["Events"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, event)| event)
+    };
     let routes = events()
         .filter(|event| event["Type"] == "HttpApi")
         .map(|event| Route {
@@ -163,18 +177,23 @@ fn function(resource: &Resource<'_>, globals: &Value) -> Function {
 
 /// Sources that SAM makes mappings of: function, event, its properties and the source's ARN.
 fn inline_mappings(main: &Template) -> impl Iterator<Item = (&str, &str, &Value, &Value)> {
-    main.resources().filter(|resource| resource.kind == FUNCTION).flat_map(|resource| {
-        let events = resource.properties()["Events"].as_object();
-        events.into_iter().flatten().filter_map(move |(name, event)| {
-            let properties = &event["Properties"];
-            let arn = match event["Type"].as_str()? {
-                "SQS" => &properties["Queue"],
-                "DynamoDB" | "Kinesis" => &properties["Stream"],
-                _ => return None,
-            };
-            Some((resource.id, name.as_str(), properties, arn))
+    main.resources()
+        .filter(|resource| resource.kind == FUNCTION)
+        .flat_map(|resource| {
+            let events = resource.properties()["Events"].as_object();
+            events
+                .into_iter()
+                .flatten()
+                .filter_map(move |(name, event)| {
+                    let properties = &event["Properties"];
+                    let arn = match event["Type"].as_str()? {
+                        "SQS" => &properties["Queue"],
+                        "DynamoDB" | "Kinesis" => &properties["Stream"],
+                        _ => return None,
+                    };
+                    Some((resource.id, name.as_str(), properties, arn))
+                })
         })
-    })
 }
 
 fn text(value: &Value) -> String {
@@ -189,12 +208,18 @@ mod tests {
     #[test]
     fn functions_are_read_with_what_the_globals_add() {
         let functions = testing::stack().functions();
-        let agents = functions.iter().find(|function| function.id == "AgentsFunction").unwrap();
+        let agents = functions
+            .iter()
+            .find(|function| function.id == "AgentsFunction")
+            .unwrap();
         assert_eq!(agents.binary(), Some("agents"));
         assert_eq!((agents.timeout, agents.memory), (Some(15), Some(256)));
         assert!(agents.has_log_group && !agents.has_url);
         assert_eq!(agents.routes[1].text(), "GET /v1/agents/{agent_id}");
-        let sweeper = functions.iter().find(|function| function.id == "SweeperFunction").unwrap();
+        let sweeper = functions
+            .iter()
+            .find(|function| function.id == "SweeperFunction")
+            .unwrap();
         assert_eq!(testing::stack().wakers(sweeper), [EventSource::Schedule]);
     }
 
@@ -225,7 +250,10 @@ mod tests {
 
     #[test]
     fn a_greedy_path_is_spelt_as_operations_spell_it() {
-        let route = Route { method: "GET".to_owned(), path: "/docs/{path+}".to_owned() };
+        let route = Route {
+            method: "GET".to_owned(),
+            path: "/docs/{path+}".to_owned(),
+        };
         assert_eq!(route.text(), "GET /docs/{path}");
     }
 
@@ -234,7 +262,12 @@ mod tests {
         let at = |code_uri: &str| {
             let stack = testing::stack_with("target/lambda/agents/", code_uri);
             let functions = stack.functions();
-            functions.iter().find(|f| f.id == "AgentsFunction").unwrap().binary().map(str::to_owned)
+            functions
+                .iter()
+                .find(|f| f.id == "AgentsFunction")
+                .unwrap()
+                .binary()
+                .map(str::to_owned)
         };
         assert_eq!(at("target/lambda/agents"), Some("agents".to_owned()));
         assert_eq!(at("functions/api/agents/"), None);

@@ -45,13 +45,19 @@ impl Template {
     /// Reads the text of a template.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self> {
         let body = yaml::parse(text).with_context(|| format!("{file} is not a template"))?;
-        Ok(Self { file: file.to_owned(), body })
+        Ok(Self {
+            file: file.to_owned(),
+            body,
+        })
     }
 
     /// Its resources, by id.
     pub(crate) fn resources(&self) -> impl Iterator<Item = Resource<'_>> {
         let resources = self.body["Resources"].as_object();
-        resources.into_iter().flatten().map(|(id, body)| self.resource_of(id, body))
+        resources
+            .into_iter()
+            .flatten()
+            .map(|(id, body)| self.resource_of(id, body))
     }
 
     pub(crate) fn resource(&self, id: &str) -> Option<Resource<'_>> {
@@ -60,7 +66,12 @@ impl Template {
     }
 
     fn resource_of<'a>(&'a self, id: &'a str, body: &'a Value) -> Resource<'a> {
-        Resource { file: &self.file, id, kind: body["Type"].as_str().unwrap_or_default(), body }
+        Resource {
+            file: &self.file,
+            id,
+            kind: body["Type"].as_str().unwrap_or_default(),
+            body,
+        }
     }
 
     fn output(&self, name: &str) -> &Value {
@@ -132,7 +143,9 @@ fn is_nested(file: &str) -> bool {
 
 /// What `!Ref x` or `!GetAtt x.y` names.
 fn reference(value: &Value) -> Option<&str> {
-    value["Ref"].as_str().or_else(|| value["Fn::GetAtt"].as_str())
+    value["Ref"]
+        .as_str()
+        .or_else(|| value["Fn::GetAtt"].as_str())
 }
 
 fn resource_id(reference: &str) -> &str {
@@ -160,12 +173,26 @@ mod tests {
         let stack = testing::stack();
         let queue = serde_json::json!({ "Fn::GetAtt": "Queues.Outputs.FilesArn" });
         let found = stack.resolve(&queue).unwrap();
-        assert_eq!((found.file, found.id, found.kind), ("infra/queues.yaml", "FilesQueue", "AWS::SQS::Queue"));
-        for nothing in ["Queues.Outputs.Missing", "Missing.Outputs.FilesArn", "Missing.Arn"] {
-            assert!(stack.resolve(&serde_json::json!({ "Fn::GetAtt": nothing })).is_none());
+        assert_eq!(
+            (found.file, found.id, found.kind),
+            ("infra/queues.yaml", "FilesQueue", "AWS::SQS::Queue")
+        );
+        for nothing in [
+            "Queues.Outputs.Missing",
+            "Missing.Outputs.FilesArn",
+            "Missing.Arn",
+        ] {
+            assert!(
+                stack
+                    .resolve(&serde_json::json!({ "Fn::GetAtt": nothing }))
+                    .is_none()
+            );
         }
         assert!(stack.resolve(&serde_json::json!("arn:aws:sqs:x")).is_none());
         let function = serde_json::json!({ "Ref": "AgentsFunction" });
-        assert_eq!(stack.resolve(&function).unwrap().kind, "AWS::Serverless::Function");
+        assert_eq!(
+            stack.resolve(&function).unwrap().kind,
+            "AWS::Serverless::Function"
+        );
     }
 }

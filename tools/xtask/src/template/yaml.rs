@@ -16,9 +16,7 @@ fn plain(value: Yaml) -> Result<Value> {
         Yaml::Bool(truth) => Value::Bool(truth),
         Yaml::Number(number) => Value::Number(json_number(&number)?),
         Yaml::String(text) => Value::String(text),
-        Yaml::Sequence(items) => {
-            Value::Array(items.into_iter().map(plain).collect::<Result<_>>()?)
-        }
+        Yaml::Sequence(items) => Value::Array(items.into_iter().map(plain).collect::<Result<_>>()?),
         Yaml::Mapping(fields) => {
             let mut object = Map::new();
             for (key, field) in fields {
@@ -36,7 +34,11 @@ fn plain(value: Yaml) -> Result<Value> {
                 name => format!("Fn::{name}"),
             };
             let inner = plain(tagged.value)?;
-            let inner = if name == "Fn::GetAtt" { dotted(inner) } else { inner };
+            let inner = if name == "Fn::GetAtt" {
+                dotted(inner)
+            } else {
+                inner
+            };
             Value::Object(Map::from_iter([(name, inner)]))
         }
     })
@@ -53,7 +55,10 @@ fn dotted(attribute: Value) -> Value {
 }
 
 fn json_number(number: &serde_yaml_ng::Number) -> Result<Number> {
-    let whole = number.as_u64().map(Number::from).or_else(|| number.as_i64().map(Number::from));
+    let whole = number
+        .as_u64()
+        .map(Number::from)
+        .or_else(|| number.as_i64().map(Number::from));
     match whole.or_else(|| number.as_f64().and_then(Number::from_f64)) {
         Some(number) => Ok(number),
         None => bail!("{number} is not a number that JSON has"),

@@ -19,5 +19,7 @@ pub(crate) struct Summary {
     responses((status = 200, body = Summary), Problems),
 )]
 pub(crate) async fn show(caller: Caller) -> Json<Summary> {
-    Json(Summary { org: caller.tenant().org() })
+    Json(Summary {
+        org: caller.tenant().org(),
+    })
 }

@@ -1,0 +1,96 @@
+//! Builds what is measured, by the profile that is deployed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+const FUNCTION_FOLDERS: [&str; 2] = ["functions/api", "functions/workers"];
+const BARE: &str = "bare-function";
+
+/// A program that Lambda could start.
+pub struct Binary {
+    pub name: String,
+    pub path: PathBuf,
+}
+
+/// What cargo says of each artifact, as far as it matters here.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Builds every function, in one call and without any tool, as for a deployment: no function gets
+/// features of a library that only the local host asks for.
+pub fn functions(root: &Path) -> anyhow::Result<Vec<Binary>> {
+    let mut names = Vec::new();
+    for folder in FUNCTION_FOLDERS {
+        let entries = std::fs::read_dir(root.join(folder));
+        for entry in entries.with_context(|| format!("cannot read {folder}"))? {
+            let entry = entry?;
+            if entry.path().join("Cargo.toml").is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    build(root, names)
+}
+
+/// Builds the bare function, alone: it gets no feature that a function asks for.
+pub fn bare(root: &Path) -> anyhow::Result<Binary> {
+    let built = build(root, vec![BARE.to_owned()])?;
+    built.into_iter().next().context("nothing was built")
+}
+
+/// Folder, crate and binary of a function have one name.
+fn build(root: &Path, names: Vec<String>) -> anyhow::Result<Vec<Binary>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command
+        .args([
+            "build",
+            "--release",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    for name in &names {
+        command.args(["--package", name]);
+    }
+    let mut child = command.spawn().context("cargo cannot be run")?;
+    let mut programs = BTreeMap::new();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines() {
+            let Ok(message) = serde_json::from_str::<Message>(&line?) else {
+                continue;
+            };
+            if let (Some(path), Some(target)) = (message.executable, message.target) {
+                programs.insert(target.name, path);
+            }
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("the functions do not build: cargo ended with {status}");
+    }
+    names
+        .into_iter()
+        .map(|name| match programs.remove(&name) {
+            Some(path) => Ok(Binary { name, path }),
+            None => bail!("{name} has no binary of its name"),
+        })
+        .collect()
+}

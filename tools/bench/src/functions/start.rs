@@ -1,0 +1,125 @@
+//! One start of a function, until it asks for its first event.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::build::Binary;
+use super::runtime_api::{News, RuntimeApi};
+use crate::proc::{self, Memory};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Until a function that has asked sleeps, and the scheduler has written its account.
+const QUIET: Duration = Duration::from_millis(3);
+
+/// Tables, queues and whatever else a deployed function is told. No function is given all of it;
+/// what it does not look for costs it nothing.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("OVERGLASS_ENV", "prod"),
+    ("OVERGLASS_TABLE_CORE", "overglass-core"),
+    ("OVERGLASS_TABLE_WORK", "overglass-work"),
+    ("OVERGLASS_TABLE_LOG", "overglass-log"),
+    ("OVERGLASS_TABLE_METRICS", "overglass-metrics"),
+    ("OVERGLASS_TABLE_KNOWLEDGE", "overglass-knowledge"),
+    ("OVERGLASS_TABLE_AUDIT", "overglass-audit"),
+    ("OVERGLASS_TABLE_EPHEMERAL", "overglass-ephemeral"),
+    ("OVERGLASS_BUCKET_FILES", "overglass-files"),
+    (
+        "OVERGLASS_QUEUE_AGENT_INTERACTIVE",
+        "https://sqs.eu-central-1.amazonaws.com/1/interactive",
+    ),
+    (
+        "OVERGLASS_QUEUE_AGENT_BULK",
+        "https://sqs.eu-central-1.amazonaws.com/1/bulk",
+    ),
+    (
+        "OVERGLASS_QUEUE_FILES",
+        "https://sqs.eu-central-1.amazonaws.com/1/files",
+    ),
+    (
+        "OVERGLASS_OIDC_ISSUER",
+        "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Bench",
+    ),
+    ("OVERGLASS_OIDC_AUDIENCE", "bench"),
+    (
+        "OVERGLASS_OIDC_JWKS_URI",
+        "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Bench/.well-known/jwks.json",
+    ),
+    ("OVERGLASS_STREAMS_URL", "https://streams.example.com"),
+    ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
+    // What Lambda itself tells.
+    ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+    ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+    ("AWS_LAMBDA_LOG_GROUP_NAME", "bench"),
+    ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
+    ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+    ("AWS_REGION", "eu-central-1"),
+    ("AWS_DEFAULT_REGION", "eu-central-1"),
+    ("AWS_ACCESS_KEY_ID", "bench"),
+    ("AWS_SECRET_ACCESS_KEY", "bench"),
+    ("AWS_SESSION_TOKEN", "bench"),
+    ("_HANDLER", "bootstrap"),
+    ("TZ", ":UTC"),
+];
+
+/// What one start took.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// From the order to start until the first event was asked for.
+    pub wall: Duration,
+    /// Processor time of the process, in the kernel as well.
+    pub cpu: Duration,
+    /// What it held when it asked.
+    pub memory: Memory,
+}
+
+/// Ends the process when nobody needs it any more, however that comes.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a function, and ends it once it is ready.
+pub fn start(binary: &Binary, api: &RuntimeApi) -> anyhow::Result<Start> {
+    api.forget();
+    let mut command = Command::new(&binary.path);
+    command
+        .env_clear()
+        .envs(ENVIRONMENT.iter().copied())
+        .env("OVERGLASS_SECRET", STANDARD.encode([7; 32]))
+        .env("AWS_LAMBDA_RUNTIME_API", api.address())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let started = Instant::now();
+    let running = Running(
+        command
+            .spawn()
+            .with_context(|| format!("{} cannot be started", binary.name))?,
+    );
+    match api.news(PATIENCE) {
+        Some(News::Ready(at)) => {
+            std::thread::sleep(QUIET);
+            let process = running.0.id();
+            Ok(Start {
+                wall: at - started,
+                cpu: proc::cpu_of(process)?,
+                memory: proc::memory_of(process)?,
+            })
+        }
+        Some(News::Failed(reason)) => bail!("{} did not start: {reason}", binary.name),
+        None => bail!(
+            "{} did not ask for an event within {PATIENCE:?}",
+            binary.name
+        ),
+    }
+}

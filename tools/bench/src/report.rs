@@ -1,0 +1,92 @@
+//! Tables, and the document that they are kept in.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+const DOCUMENT: &str = "docs/BENCHMARKS.md";
+/// What stands around the figures, where there is no document yet.
+const SKELETON: &str = include_str!("skeleton.md");
+
+/// A Markdown table: names in the first column, figures in the others.
+pub struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// An empty table with these columns.
+    pub fn new(head: &[&str]) -> Self {
+        Self {
+            head: head.iter().map(|&name| name.to_owned()).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| {} |", self.head.join(" | "))?;
+        let figures = self.head.len().saturating_sub(1);
+        writeln!(f, "|---|{}", "--:|".repeat(figures))?;
+        for row in &self.rows {
+            writeln!(f, "| {} |", row.join(" | "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts the figures of a section into the document, in place of those that it had.
+pub fn keep(root: &Path, section: &str, figures: &str) -> anyhow::Result<()> {
+    let path = root.join(DOCUMENT);
+    let document = match std::fs::read_to_string(&path) {
+        Ok(document) => document,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => SKELETON.to_owned(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {DOCUMENT}")),
+    };
+    let document = with_figures(&document, section, figures)
+        .with_context(|| format!("{DOCUMENT} has no marks for the section {section}"))?;
+    std::fs::write(&path, document).with_context(|| format!("cannot write {DOCUMENT}"))
+}
+
+fn with_figures(document: &str, section: &str, figures: &str) -> Option<String> {
+    let begin = format!("<!-- begin {section} -->");
+    let end = format!("<!-- end {section} -->");
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n\n{figures}\n\n{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+    use crate::Section;
+
+    #[test]
+    fn a_table_is_markdown() {
+        let mut table = Table::new(&["request", "p50", "p95"]);
+        table.row(["GET", "1", "2"]);
+        let text = "| request | p50 | p95 |\n|---|--:|--:|\n| GET | 1 | 2 |\n";
+        assert_eq!(table.to_string(), text);
+    }
+
+    #[test]
+    fn every_section_has_a_place_and_the_others_stay() {
+        let mut document = SKELETON.to_owned();
+        for section in Section::value_variants() {
+            document = with_figures(&document, section.name(), section.name()).unwrap();
+        }
+        let again = with_figures(&document, "api", "new figures").unwrap();
+        assert!(again.contains("new figures") && again.contains("\n\nfunctions\n\n"));
+        assert_eq!(again.replace("new figures", "api"), document);
+        assert_eq!(with_figures(&document, "nowhere", ""), None);
+    }
+}
