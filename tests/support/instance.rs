@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
-use kernel::{Clock, ManualClock, SystemClock};
+use kernel::{Clock, ManualClock, SystemClock, Timestamp};
 use serde_json::Value;
 use store::Store;
 use tower::ServiceExt as _;
@@ -27,12 +27,21 @@ pub struct Instance {
 impl Instance {
     /// An instance of every function. Its clock stands at the present.
     pub fn beside(world: &World) -> Self {
-        Self::serving(world, |app| api::service(local::host::routes(), app))
+        Self::at(world, SystemClock.now())
+    }
+
+    /// An instance of every function, whose clock stands at `now`.
+    pub fn at(world: &World, now: Timestamp) -> Self {
+        Self::new(world, now, |app| api::service(local::host::routes(), app))
     }
 
     /// An instance of something else, over the same state.
     pub fn serving(world: &World, service: impl FnOnce(App) -> Router) -> Self {
-        let clock = ManualClock::at(SystemClock.now());
+        Self::new(world, SystemClock.now(), service)
+    }
+
+    fn new(world: &World, now: Timestamp, service: impl FnOnce(App) -> Router) -> Self {
+        let clock = ManualClock::at(now);
         let store = world.store();
         let clients = store.clients().clone();
         let store = Store::new(clients, store.config().clone(), Arc::new(clock.clone()));
@@ -75,6 +84,10 @@ impl Instance {
     pub async fn get(&self, credential: &str, path: &str) -> Answer {
         self.send(request(Method::GET, credential, path, None, &[]))
             .await
+    }
+
+    pub async fn post(&self, credential: &str, path: &str, body: &Value) -> Answer {
+        self.send(request(Method::POST, credential, path, Some(body), &[])).await
     }
 
     /// A POST with an `Idempotency-Key`.

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use crate::event::Actor;
 use crate::execution::Failure;
 
-/// The largest file that can be uploaded, in bytes.
-pub const MAX_FILE_BYTES: u64 = 100 * 1024 * 1024;
+/// The largest file that can be uploaded, in bytes: as much as the reader of documents takes.
+pub const MAX_FILE_BYTES: u64 = 50 * 1024 * 1024;
 /// The most knowledge bases one file can be part of: what becomes of the file is told to all of
 /// them in one transaction.
 pub const MAX_KNOWLEDGE_BASES: usize = 40;

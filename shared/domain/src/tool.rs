@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+mod headers;
 mod http;
 mod schema;
 mod template;
 
-pub use http::{
-    ActionProblem, ExpandedRequest, MAX_HEADER_VALUE_BYTES, MAX_HEADERS, header_problem,
-};
+pub use headers::{MAX_HEADER_VALUE_BYTES, MAX_HEADERS, header_problem};
+pub use http::{ActionProblem, ExpandedRequest};
 pub use schema::{ArgumentError, ArgumentSchema, MAX_SCHEMA_BYTES};
 pub use template::{MAX_EXPANDED_URL_BYTES, MAX_URL_BYTES, TemplateError, UrlTemplate};
 

@@ -45,7 +45,11 @@ impl SigningKey {
     /// A key that nobody else has and that ends with the process.
     #[must_use]
     pub fn ephemeral() -> Self {
-        let bytes = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat();
+        let bytes = [
+            uuid::Uuid::new_v4().into_bytes(),
+            uuid::Uuid::new_v4().into_bytes(),
+        ]
+        .concat();
         Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
     }
 

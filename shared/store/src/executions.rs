@@ -70,7 +70,10 @@ impl Record for OfOrg<StreamEntry> {
 
 /// An execution that is about to be queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRun(Execution);
+pub struct NewRun {
+    execution: Execution,
+    lane: Lane,
+}
 
 impl NewRun {
     /// A run of `agent`, as it stands, on `input`.
@@ -83,7 +86,7 @@ impl NewRun {
         task: Option<TaskId>,
     ) -> Self {
         let now = store.now();
-        Self(Execution {
+        let execution = Execution {
             id: ExecutionId::generate(now),
             org: agent.org,
             agent: agent.id,
@@ -106,21 +109,34 @@ impl NewRun {
             finished_at: None,
             updated_at: now,
             version: 1,
-        })
+        };
+        Self {
+            execution,
+            lane: Lane::AgentInteractive,
+        }
+    }
+
+    /// The same run, behind those that somebody waits for.
+    #[must_use]
+    pub fn in_bulk(self) -> Self {
+        Self {
+            lane: Lane::AgentBulk,
+            ..self
+        }
     }
 
     /// The execution as it will be.
     #[must_use]
     pub fn execution(&self) -> &Execution {
-        &self.0
+        &self.execution
     }
 
     /// Adds the execution, its job and its event to a change.
     pub(crate) fn add_to(&self, commit: Commit, store: &Store, cause: &Cause) -> Commit {
-        let execution = &self.0;
+        let execution = &self.execution;
         let tenant = Tenant::authorised(execution.org);
         let payload = json!({ "execution": execution.id });
-        let job = NewJob::new(execution.org, RUN_JOB, Lane::AgentInteractive, payload)
+        let job = NewJob::new(execution.org, RUN_JOB, self.lane, payload)
             .id(execution.job)
             .max_attempts(MAX_RUN_ATTEMPTS)
             .correlation_id(&cause.correlation_id);

@@ -10,7 +10,7 @@ use kernel::{JobId, OrgId, Timestamp};
 use work::{Job, JobStore, StoreError, due_shard};
 
 use crate::keys::{self, IndexKeys, Key};
-use crate::record::{Record, from_item, to_item};
+use crate::record::{Item, Record, from_item, to_item};
 use crate::{ReadError, Store};
 
 const CONFLICT_RETRIES: u32 = 5;
@@ -85,37 +85,47 @@ impl JobStore for Store {
         limit: usize,
     ) -> Result<Vec<Job>, StoreError> {
         let list = keys::due_jobs(shard);
-        let output = self
-            .clients
-            .dynamo
-            .query()
-            .table_name(&self.config.work)
-            .set_index_name(list.index.name().map(str::to_owned))
-            .key_condition_expression("duepk = :shard AND duesk < :until")
-            .expression_attribute_values(":shard", AttributeValue::S(list.pk))
-            .expression_attribute_values(
-                ":until",
-                AttributeValue::S(keys::due_sort_key(Timestamp::from_millis(
-                    until.as_millis().saturating_add(1),
-                ))),
-            )
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| unavailable("the due index was not read", error))?;
-        let read = |item| match from_item::<Job>(item) {
-            Ok(job) => Some(job),
-            Err(error) => {
-                tracing::error!(%error, "a due job cannot be read and is passed over");
-                None
+        let until = keys::due_sort_key(until.plus(Duration::from_millis(1)));
+        let mut found = Vec::new();
+        let mut start = None;
+        loop {
+            let query = self
+                .clients
+                .dynamo
+                .query()
+                .table_name(&self.config.work)
+                .set_index_name(list.index.name().map(str::to_owned))
+                .key_condition_expression("duepk = :shard AND duesk < :until")
+                .expression_attribute_values(":shard", AttributeValue::S(list.pk.clone()))
+                .expression_attribute_values(":until", AttributeValue::S(until.clone()))
+                .limit(i32::try_from(limit - found.len()).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(start.take());
+            let output = Box::pin(query.send())
+                .await
+                .map_err(|error| unavailable("the due index was not read", error))?;
+            // A row that cannot be read must not hide those behind it: the next page is read for it.
+            found.extend(
+                output
+                    .items
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(readable),
+            );
+            start = output.last_evaluated_key;
+            if start.is_none() || found.len() >= limit {
+                return Ok(found);
             }
-        };
-        Ok(output
-            .items
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(read)
-            .collect())
+        }
+    }
+}
+
+fn readable(item: Item) -> Option<Job> {
+    match from_item(item) {
+        Ok(job) => Some(job),
+        Err(error) => {
+            tracing::error!(%error, "a due job cannot be read and is passed over");
+            None
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub mod orgs;
 pub mod read;
 pub mod record;
 pub mod stats;
+#[cfg(test)]
+mod stored_form;
 pub mod tasks;
 pub mod tools;
 

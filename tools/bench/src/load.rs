@@ -18,6 +18,8 @@ use tokio::task::LocalSet;
 
 use crate::proc;
 
+/// The name of the thread that sends.
+pub const LOAD_THREAD: &str = "load";
 /// The longest that one answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -107,7 +109,7 @@ where
 {
     let (sender, done) = oneshot::channel();
     std::thread::Builder::new()
-        .name("load".to_owned())
+        .name(LOAD_THREAD.to_owned())
         .spawn(move || {
             let _ = sender.send(drive(&plan, turn));
         })

@@ -42,6 +42,47 @@ impl fmt::Display for Table {
     }
 }
 
+/// A goal, and who keeps it. Shown as an item of a list.
+pub struct Goal {
+    what: String,
+    judged: usize,
+    failing: Vec<String>,
+}
+
+impl Goal {
+    /// A goal that nobody was judged by.
+    pub fn new(what: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            judged: 0,
+            failing: Vec::new(),
+        }
+    }
+
+    /// Judges one by its figure, which is shown where it misses the goal.
+    pub fn judge(&mut self, name: &str, kept: bool, figure: impl fmt::Display) {
+        self.judged += 1;
+        if !kept {
+            self.failing.push(format!("{name} ({figure})"));
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.judged - self.failing.len();
+        write!(
+            f,
+            "- Goal, {}: kept by {kept} of {}.",
+            self.what, self.judged
+        )?;
+        match self.failing.as_slice() {
+            [] => writeln!(f),
+            failing => writeln!(f, " Missed by {}.", failing.join(", ")),
+        }
+    }
+}
+
 /// Puts the figures of a section into the document, in place of those that it had.
 pub fn keep(root: &Path, section: &str, figures: &str) -> anyhow::Result<()> {
     let path = root.join(DOCUMENT);
@@ -76,6 +117,16 @@ mod tests {
         table.row(["GET", "1", "2"]);
         let text = "| request | p50 | p95 |\n|---|--:|--:|\n| GET | 1 | 2 |\n";
         assert_eq!(table.to_string(), text);
+    }
+
+    #[test]
+    fn a_goal_names_who_misses_it() {
+        let mut goal = Goal::new("under 2");
+        goal.judge("a", true, 1);
+        assert_eq!(goal.to_string(), "- Goal, under 2: kept by 1 of 1.\n");
+        goal.judge("b", false, 3);
+        let text = "- Goal, under 2: kept by 1 of 2. Missed by b (3).\n";
+        assert_eq!(goal.to_string(), text);
     }
 
     #[test]

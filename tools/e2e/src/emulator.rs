@@ -39,9 +39,13 @@ impl Emulator {
             call(&python, &["down", "--state", &text(&state)])?;
         }
         say("deploying the template");
-        let mut arguments =
-            vec!["up".to_owned(), "--functions".to_owned(), text(&functions)];
-        arguments.extend(["--port".to_owned(), port.to_string(), "--state".to_owned(), text(&state)]);
+        let mut arguments = vec!["up".to_owned(), "--functions".to_owned(), text(&functions)];
+        arguments.extend([
+            "--port".to_owned(),
+            port.to_string(),
+            "--state".to_owned(),
+            text(&state),
+        ]);
         for user in USERS {
             arguments.extend(["--user".to_owned(), user.to_owned()]);
         }
@@ -49,12 +53,19 @@ impl Emulator {
         let printed = call(&python, &arguments)?;
         let description =
             serde_json::from_str(&printed).context("the deployment printed no JSON")?;
-        Ok(Self { python, state, description })
+        Ok(Self {
+            python,
+            state,
+            description,
+        })
     }
 
     /// The address of the API.
     pub(crate) fn api_url(&self) -> String {
-        self.description["api_url"].as_str().unwrap_or_default().to_owned()
+        self.description["api_url"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The token of one of [`USERS`].
@@ -67,12 +78,19 @@ impl Emulator {
 
     /// Invokes a function and waits for it.
     pub(crate) fn invoke(&self, function: &str) -> anyhow::Result<()> {
-        call(&self.python, &["invoke", "--state", &text(&self.state), function]).map(drop)
+        call(
+            &self.python,
+            &["invoke", "--state", &text(&self.state), function],
+        )
+        .map(drop)
     }
 
     /// Kills the processes of a function, as a crash would. Returns how many there were.
     pub(crate) fn kill(&self, function: &str) -> anyhow::Result<u64> {
-        let printed = call(&self.python, &["kill", "--state", &text(&self.state), function])?;
+        let printed = call(
+            &self.python,
+            &["kill", "--state", &text(&self.state), function],
+        )?;
         let killed: Value = serde_json::from_str(&printed)?;
         Ok(killed["killed"].as_array().map_or_else(
             || killed["killed"].as_u64().unwrap_or(0),
@@ -96,9 +114,18 @@ fn environment(folder: &Path) -> anyhow::Result<PathBuf> {
         return Ok(python);
     }
     say("making a Python environment");
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&venv))?;
     run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ])
         .arg(REQUIREMENTS))?;
     fs::write(stamp, wanted)?;
     Ok(python)
@@ -109,7 +136,16 @@ fn binaries(folder: &Path) -> anyhow::Result<PathBuf> {
     say("building the functions");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     // With the whole workspace, so that dependencies have the features that the tests built.
-    let whole = ["build", "--quiet", "--workspace", "--exclude", "xtask", "--exclude", "bench", "--bins"];
+    let whole = [
+        "build",
+        "--quiet",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--exclude",
+        "bench",
+        "--bins",
+    ];
     run(Command::new(&cargo).args(whole))?;
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let built = Path::new(&target).join("debug");
@@ -123,7 +159,10 @@ fn binaries(folder: &Path) -> anyhow::Result<PathBuf> {
             fs::copy(built.join(&name), &bootstrap)
                 .with_context(|| format!("there is no binary {}", name.to_string_lossy()))?;
             // Symbols make a debug binary ten times as large; where no `strip` is, they stay.
-            let stripped = Command::new("strip").arg(&bootstrap).stderr(Stdio::null()).status();
+            let stripped = Command::new("strip")
+                .arg(&bootstrap)
+                .stderr(Stdio::null())
+                .status();
             if stripped.is_err() {
                 say("no `strip` here: the binaries keep their symbols");
             }
@@ -133,7 +172,9 @@ fn binaries(folder: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.status().with_context(|| format!("{command:?} does not start"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("{command:?} does not start"))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }
@@ -150,7 +191,11 @@ fn call(python: &Path, arguments: &[&str]) -> anyhow::Result<String> {
         .with_context(|| format!("{} does not start", python.display()))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        bail!("`{}` ended with {}: {printed}", arguments.join(" "), output.status);
+        bail!(
+            "`{}` ended with {}: {printed}",
+            arguments.join(" "),
+            output.status
+        );
     }
     Ok(printed)
 }

@@ -38,7 +38,10 @@ pub(crate) async fn run(emulator: &Emulator) -> anyhow::Result<()> {
         .flatten()
         .filter_map(|citation| citation["document"].as_str())
         .collect();
-    ensure!(documents.len() >= 2, "the answer cites too little: {outcome}");
+    ensure!(
+        documents.len() >= 2,
+        "the answer cites too little: {outcome}"
+    );
 
     let orgs = client.list("/v1/orgs").await?;
     let org = text(&orgs[0]["id"])?;
@@ -55,14 +58,25 @@ pub(crate) async fn run(emulator: &Emulator) -> anyhow::Result<()> {
 async fn foreign_caller(emulator: &Emulator, client: &Client) -> anyhow::Result<()> {
     say("a stranger is kept out");
     let stranger = Client::new(emulator.api_url(), emulator.token(USERS[1])?)?;
-    let _: Value = stranger.post("/v1/orgs", &json!({ "name": "Elsewhere" })).await?;
+    let _: Value = stranger
+        .post("/v1/orgs", &json!({ "name": "Elsewhere" }))
+        .await?;
     let org = text(&stranger.list("/v1/orgs").await?[0]["id"])?;
     let stranger = stranger.for_org(&org);
     let agent = text(&client.list("/v1/agents").await?[0]["id"])?;
     let refused = stranger.get::<Value>(&format!("/v1/agents/{agent}")).await;
-    let reason = refused.err().map(|error| error.to_string()).unwrap_or_default();
-    ensure!(reason.contains("404"), "another org's agent answered: {reason}");
-    ensure!(stranger.list("/v1/files").await?.is_empty(), "another org's files are listed");
+    let reason = refused
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    ensure!(
+        reason.contains("404"),
+        "another org's agent answered: {reason}"
+    );
+    ensure!(
+        stranger.list("/v1/files").await?.is_empty(),
+        "another org's files are listed"
+    );
     Ok(())
 }
 
@@ -118,8 +132,14 @@ async fn begun_again(client: &Client, run: &str) -> anyhow::Result<u64> {
     let mut seen = BTreeSet::new();
     for effect in &trace {
         let place = (effect["step"].as_u64(), effect["call"].as_u64());
-        ensure!(seen.insert(place), "a call stands twice in the trace of {run}: {effect}");
-        ensure!(effect["outcome"].is_object(), "a call of {run} has no outcome: {effect}");
+        ensure!(
+            seen.insert(place),
+            "a call stands twice in the trace of {run}: {effect}"
+        );
+        ensure!(
+            effect["outcome"].is_object(),
+            "a call of {run} has no outcome: {effect}"
+        );
         again += effect["attempts"].as_u64().unwrap_or(1) - 1;
     }
     ensure!(!trace.is_empty(), "{run} has no trace");
@@ -137,7 +157,11 @@ async fn statistics(client: &Client) -> anyhow::Result<()> {
         if counted == RUNS as u64 + 1 {
             return Ok(());
         }
-        ensure!(began.elapsed() < SETTLING, "{counted} runs are counted, not {}", RUNS + 1);
+        ensure!(
+            began.elapsed() < SETTLING,
+            "{counted} runs are counted, not {}",
+            RUNS + 1
+        );
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

@@ -39,7 +39,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let emulator = Emulator::deploy(&arguments.folder, arguments.port)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(journey::run(&emulator));
     let stopped = emulator.stop();
     outcome.and(stopped)

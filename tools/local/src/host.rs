@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use api::{ApiConfig, App, Routes};
+use api::{ApiConfig, App, Problem, Routes};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use embedded::{Options, QueueSpec, Services, TableNames};
 use identity::KeyEnvironment;
 use kernel::SystemClock;
@@ -87,7 +90,9 @@ impl Host {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
-        let router = api::service(routes(), app.clone()).merge(issuer.routes());
+        let router = api::service(routes(), app.clone())
+            .merge(issuer.routes())
+            .layer(axum::middleware::from_fn(refuse_other_hosts));
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(async move {
@@ -95,7 +100,7 @@ impl Host {
                 tracing::error!(%error, "the API stopped");
             }
         });
-        let outbound = outbound::Client::new(options.outbound)?;
+        let outbound = outbound::Client::new(agent_runner::tool_policy(options.outbound))?;
         let agents = agent_runner::AgentRunner::new(store.clone(), options.model, outbound);
         let files = file_processor::handlers_with(&store, options.files);
         workers::start(&services, &store, agents, files, &stop, &tasks).await?;
@@ -159,6 +164,25 @@ pub fn routes() -> Routes {
         .merge(tasks::routes())
         .merge(tools::routes())
         .merge(users::routes())
+}
+
+/// Refuses requests that a browser was led here with under another name: a page of somebody else
+/// whose name was pointed at this machine could otherwise sign itself in.
+async fn refuse_other_hosts(request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    if matches!(name, Some("127.0.0.1" | "localhost" | "[::1]")) {
+        return next.run(request).await;
+    }
+    Problem::new(
+        http::StatusCode::MISDIRECTED_REQUEST,
+        "misdirected_request",
+        "The local host answers to `localhost` and `127.0.0.1` only.",
+    )
+    .into_response()
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {

@@ -24,7 +24,11 @@ pub(crate) struct NewAgent {
     description: String,
     /// What it is told before anything else.
     #[garde(length(chars, min = 1, max = MAX_INSTRUCTIONS))]
-    #[schema(min_length = 1, max_length = 32_000, example = "Answer from the handbook and cite it.")]
+    #[schema(
+        min_length = 1,
+        max_length = 32_000,
+        example = "Answer from the handbook and cite it."
+    )]
     instructions: String,
     /// `provider::model`; the platform's default model if absent.
     #[garde(inner(custom(spec::model)))]

@@ -19,7 +19,11 @@ pub(crate) struct NewExecution {
     agent_id: AgentId,
     /// What it is asked.
     #[garde(length(chars, min = 1, max = MAX_INPUT_CHARS), custom(not_blank))]
-    #[schema(min_length = 1, max_length = 32_000, example = "How often is the gearbox oil changed?")]
+    #[schema(
+        min_length = 1,
+        max_length = 32_000,
+        example = "How often is the gearbox oil changed?"
+    )]
     input: String,
 }
 

@@ -2,7 +2,7 @@
 
 use api::{App, Caller, Problem};
 use domain::permission::Permission;
-use domain::task::{Task, TaskStatus};
+use domain::task::{Priority, Task, TaskStatus};
 use store::executions::NewRun;
 
 use crate::assignee::Candidate;
@@ -32,7 +32,9 @@ pub(crate) async fn give(
         Some(task.id),
     );
     task.execution = Some(run.execution().id);
-    Ok(Some(run))
+    // Nobody waits for what is not urgent: it does not hold up what somebody watches.
+    let in_bulk = task.priority == Priority::Low;
+    Ok(Some(if in_bulk { run.in_bulk() } else { run }))
 }
 
 /// Refuses a change that would leave an execution working on a task that it no longer suits.

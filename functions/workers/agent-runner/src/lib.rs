@@ -48,11 +48,13 @@ mod toolbox;
 mod tools;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::tool::MAX_TIMEOUT_SECONDS;
 use kernel::env::process_environment;
 use llm::{ChatModel, ModelConfig};
-use outbound::{Client, Policy};
+use outbound::{Client, Limits, Policy};
 use store::Store;
 use store::executions::{RUN_JOB, RunPayload};
 use work::{Attempt, Handler, Outcome};
@@ -84,12 +86,24 @@ impl AgentRunner {
 /// An environment that names no usable model.
 pub fn from_environment(store: &Store) -> Result<Vec<Arc<dyn Handler>>, lambda::Error> {
     let model = llm::build(&ModelConfig::from_env(&process_environment)?)?;
-    let outbound = Client::new(Policy::public())?;
+    let outbound = Client::new(tool_policy(Policy::public()))?;
     Ok(vec![Arc::new(AgentRunner::new(
         store.clone(),
         model,
         outbound,
     ))])
+}
+
+/// `policy` with the time that a tool may ask for; each call is ended by its own.
+#[must_use]
+pub fn tool_policy(policy: Policy) -> Policy {
+    let longest = Duration::from_secs(MAX_TIMEOUT_SECONDS.into());
+    let limits = Limits {
+        read: longest,
+        total: longest,
+        ..*policy.limits()
+    };
+    policy.with_limits(limits)
 }
 
 #[async_trait]

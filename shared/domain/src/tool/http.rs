@@ -2,48 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::headers::{MAX_HEADERS, header_problem};
 use super::template::{encode_into, plain_text};
 use super::{
     ArgumentError, HttpAction, HttpMethod, MAX_EXPANDED_URL_BYTES, MAX_TIMEOUT_SECONDS, UrlTemplate,
 };
-
-/// The most headers a tool may set.
-pub const MAX_HEADERS: usize = 20;
-/// The longest value of a header, in bytes.
-pub const MAX_HEADER_VALUE_BYTES: usize = 1_024;
-
-const MAX_HEADER_NAME_BYTES: usize = 64;
-
-/// Headers that a tool may not set, in lower case, and why.
-const REFUSED_HEADERS: &[(&str, &str)] = &[
-    ("authorization", SECRET),
-    ("cookie", SECRET),
-    ("host", FRAMING),
-    ("content-length", FRAMING),
-    ("transfer-encoding", FRAMING),
-    ("accept-encoding", FRAMING),
-    ("connection", HOP),
-    ("keep-alive", HOP),
-    ("te", HOP),
-    ("trailer", HOP),
-    ("upgrade", HOP),
-    ("http2-settings", HOP),
-    ("expect", HOP),
-    ("metadata", METADATA),
-    ("metadata-flavor", METADATA),
-    ("x-google-metadata-request", METADATA),
-    ("x-metadata-token", METADATA),
-];
-const REFUSED_HEADER_PREFIXES: &[(&str, &str)] = &[
-    ("proxy-", HOP),
-    ("x-aws-ec2-metadata-", METADATA),
-    ("lambda-runtime-", METADATA),
-];
-
-const SECRET: &str = "must not be set here: everyone who may see the tool would read it";
-const FRAMING: &str = "is set by the platform, from the URL and the body";
-const HOP: &str = "belongs to the connection and not to the request";
-const METADATA: &str = "is meant for a cloud's internal services";
 
 /// What is wrong with one part of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,38 +160,6 @@ impl HttpAction {
     }
 }
 
-/// Why a tool may not set this header, if so.
-#[must_use]
-pub fn header_problem(name: &str, value: &str) -> Option<&'static str> {
-    let is_token = (1..=MAX_HEADER_NAME_BYTES).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    if !is_token {
-        return Some("is not the name of a header");
-    }
-    let name = name.to_ascii_lowercase();
-    let exact = REFUSED_HEADERS.iter().find(|(refused, _)| *refused == name);
-    let prefixed = || {
-        REFUSED_HEADER_PREFIXES
-            .iter()
-            .find(|(prefix, _)| name.starts_with(prefix))
-    };
-    if let Some((_, reason)) = exact.or_else(prefixed) {
-        return Some(reason);
-    }
-    let printable = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
-    if value.len() > MAX_HEADER_VALUE_BYTES
-        || value.trim() != value
-        || !value.bytes().all(printable)
-    {
-        return Some(
-            "must have a value of at most 1,024 printable ASCII characters, with no space at its ends",
-        );
-    }
-    None
-}
-
 /// Whether an argument of this name would stand beside a parameter that the tool's author fixed.
 /// Servers disagree about which of two counts, and some ignore case.
 fn overrides(fixed: &[String], name: &str) -> bool {
@@ -338,7 +269,7 @@ mod tests {
             ("x-split", "a\r\nHost: b"),
             ("x-blank", " a"),
             ("x-é", "a"),
-            ("x-long", &"v".repeat(MAX_HEADER_VALUE_BYTES + 1)),
+            ("x-long", &"v".repeat(1_025)),
         ] {
             action.headers.insert(name.to_owned(), value.to_owned());
         }

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 
 use crate::Effort;
 use crate::figures::{median, millis, ratio};
-use crate::report::Table;
+use crate::report::{Goal, Table};
 use build::Binary;
 use runtime_api::RuntimeApi;
 use start::Start;
@@ -105,11 +105,10 @@ fn written(measured: &[Measured], effort: &Effort) -> String {
         "private MiB",
     ]);
     for one in measured {
-        let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / (1024.0 * 1024.0));
         table.row([
             one.name.clone(),
-            format!("{:.2}", one.binary_bytes as f64 / 1e6),
-            format!("{:.2}", one.zip_bytes as f64 / 1e6),
+            megabytes(one.binary_bytes),
+            megabytes(one.zip_bytes),
             millis(one.wall),
             ratio(one.wall_ratio),
             millis(one.cpu),
@@ -118,49 +117,36 @@ fn written(measured: &[Measured], effort: &Effort) -> String {
             mebibytes(one.private),
         ]);
     }
+    // The bare function is the last, and has no goals.
     let functions = &measured[..measured.len().saturating_sub(1)];
+    let mut zip = Goal::new("zip under 6 MB");
+    let mut cpu = Goal::new("CPU of a start under 2× bare");
+    let mut memory = Goal::new("under 64 MiB resident");
+    for one in functions {
+        let name = &one.name;
+        zip.judge(
+            name,
+            one.zip_bytes < MOST_ZIP_BYTES,
+            megabytes(one.zip_bytes),
+        );
+        cpu.judge(name, one.cpu_ratio < MOST_CPU_RATIO, ratio(one.cpu_ratio));
+        memory.judge(
+            name,
+            one.resident < MOST_RESIDENT_BYTES,
+            mebibytes(one.resident),
+        );
+    }
     format!(
-        "{table}\n{}\n{}\n{}\n\nMedians of {} starts; the bare function was started once before \
-         each.\n",
-        goal(
-            "zip under 6 MB",
-            functions,
-            |one| one.zip_bytes < MOST_ZIP_BYTES,
-            |one| { format!("{:.2} MB", one.zip_bytes as f64 / 1e6) }
-        ),
-        goal(
-            "CPU of a start under 2× bare",
-            functions,
-            |one| one.cpu_ratio < MOST_CPU_RATIO,
-            |one| { ratio(one.cpu_ratio) }
-        ),
-        goal(
-            "under 64 MiB resident",
-            functions,
-            |one| one.resident < MOST_RESIDENT_BYTES,
-            |one| { format!("{:.1} MiB", one.resident as f64 / (1024.0 * 1024.0)) }
-        ),
+        "{table}\n{zip}{cpu}{memory}\nMedians of {} starts; the bare function was started once \
+         before each.\n",
         effort.starts,
     )
 }
 
-/// Whether a goal is met, and who does not meet it.
-fn goal(
-    what: &str,
-    functions: &[Measured],
-    met: impl Fn(&Measured) -> bool,
-    figure: impl Fn(&Measured) -> String,
-) -> String {
-    let failing: Vec<String> = functions
-        .iter()
-        .filter(|one| !met(one))
-        .map(|one| format!("{} {}", one.name, figure(one)))
-        .collect();
-    let kept = functions.len() - failing.len();
-    let others = if failing.is_empty() {
-        String::new()
-    } else {
-        format!(" Not: {}.", failing.join(", "))
-    };
-    format!("- Goal, {what}: {kept} of {}.{others}", functions.len())
+fn megabytes(bytes: u64) -> String {
+    format!("{:.2}", bytes as f64 / 1e6)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
 }

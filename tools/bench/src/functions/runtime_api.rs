@@ -92,3 +92,29 @@ async fn next(State(sender): State<Sender<News>>) {
 async fn init_error(State(sender): State<Sender<News>>, reason: String) {
     let _ = sender.send(News::Failed(reason));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn what_a_function_asks_and_says_is_heard() {
+        let api = RuntimeApi::serve().unwrap();
+        let mut function = TcpStream::connect(api.address()).unwrap();
+        write!(function, "GET {NEXT} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        assert!(matches!(api.news(PATIENCE), Some(News::Ready(_))));
+
+        let mut function = TcpStream::connect(api.address()).unwrap();
+        let head = "HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
+        write!(function, "POST {INIT_ERROR} {head}why").unwrap();
+        assert!(matches!(api.news(PATIENCE), Some(News::Failed(why)) if why == "why"));
+
+        api.forget();
+        assert!(api.news(Duration::from_millis(1)).is_none());
+    }
+}

@@ -1,5 +1,6 @@
 //! One start of a function, until it asks for its first event.
 
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use super::runtime_api::{News, RuntimeApi};
 use crate::proc::{self, Memory};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a function that says nothing has ended.
+const LOOK: Duration = Duration::from_millis(100);
 /// Until a function that has asked sleeps, and the scheduler has written its account.
 const QUIET: Duration = Duration::from_millis(3);
 
@@ -88,6 +91,18 @@ impl Drop for Running {
     }
 }
 
+impl Running {
+    /// Why it has ended, if it has.
+    fn end(&mut self) -> Option<String> {
+        let status = self.0.try_wait().ok().flatten()?;
+        let mut last_words = String::new();
+        if let Some(mut stderr) = self.0.stderr.take() {
+            let _ = stderr.read_to_string(&mut last_words);
+        }
+        Some(format!("{status}: {}", last_words.trim()))
+    }
+}
+
 /// Starts a function, and ends it once it is ready.
 pub fn start(binary: &Binary, api: &RuntimeApi) -> anyhow::Result<Start> {
     api.forget();
@@ -99,27 +114,47 @@ pub fn start(binary: &Binary, api: &RuntimeApi) -> anyhow::Result<Start> {
         .env("AWS_LAMBDA_RUNTIME_API", api.address())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stderr(Stdio::piped());
+    let name = &binary.name;
     let started = Instant::now();
-    let running = Running(
-        command
-            .spawn()
-            .with_context(|| format!("{} cannot be started", binary.name))?,
-    );
-    match api.news(PATIENCE) {
-        Some(News::Ready(at)) => {
-            std::thread::sleep(QUIET);
-            let process = running.0.id();
-            Ok(Start {
-                wall: at - started,
-                cpu: proc::cpu_of(process)?,
-                memory: proc::memory_of(process)?,
-            })
+    let child = command
+        .spawn()
+        .with_context(|| format!("{name} cannot be started"))?;
+    let mut running = Running(child);
+    while started.elapsed() < PATIENCE {
+        match api.news(LOOK) {
+            Some(News::Ready(at)) => {
+                std::thread::sleep(QUIET);
+                let process = running.0.id();
+                return Ok(Start {
+                    wall: at - started,
+                    cpu: proc::cpu_of(process)?,
+                    memory: proc::memory_of(process)?,
+                });
+            }
+            Some(News::Failed(reason)) => bail!("{name} did not start: {reason}"),
+            None => {
+                if let Some(reason) = running.end() {
+                    bail!("{name} did not start: {reason}");
+                }
+            }
         }
-        Some(News::Failed(reason)) => bail!("{} did not start: {reason}", binary.name),
-        None => bail!(
-            "{} did not ask for an event within {PATIENCE:?}",
-            binary.name
-        ),
+    }
+    bail!("{name} did not ask for an event within {PATIENCE:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_ends_before_it_asks_is_no_start() {
+        let api = RuntimeApi::serve().unwrap();
+        let binary = Binary {
+            name: "wrong".to_owned(),
+            path: "/bin/false".into(),
+        };
+        let error = start(&binary, &api).unwrap_err().to_string();
+        assert!(error.starts_with("wrong did not start: exit"), "{error}");
     }
 }

@@ -13,31 +13,58 @@ const QUESTION: &str = "How fast must a page be acknowledged by the person on ca
 
 async fn add(world: &World, base: KnowledgeBaseId, file: &str) {
     let path = format!("/v1/knowledge-bases/{base}/documents");
-    world.post(&path, json!({ "file_id": file })).await.expect(201);
+    world
+        .post(&path, json!({ "file_id": file }))
+        .await
+        .expect(201);
 }
 
 async fn chunks(world: &World, base: KnowledgeBaseId, file: FileId) -> usize {
     let knowledge = world.store.knowledge(world.tenant);
-    knowledge.chunks(base, file, 0, 1_000).await.expect("read").len()
+    knowledge
+        .chunks(base, file, 0, 1_000)
+        .await
+        .expect("read")
+        .len()
 }
 
 #[tokio::test]
 async fn a_file_is_read_once_and_searched_in_every_base_it_is_put_into() {
     let world = World::new().await;
     let (first, second) = (world.base().await, world.base().await);
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(first)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(first))
+        .await;
     world.work().await;
     add(&world, second, &file).await;
     world.work().await;
     for base in [first, second] {
-        assert_eq!(world.document(base, &file).await.expect("there")["status"], "ready");
-        assert_eq!(world.search(base, QUESTION, 1).await[0]["file"], json!(file));
+        assert_eq!(
+            world.document(base, &file).await.expect("there")["status"],
+            "ready"
+        );
+        assert_eq!(
+            world.search(base, QUESTION, 1).await[0]["file"],
+            json!(file)
+        );
     }
     let events = world.events().await;
-    assert_eq!(events.iter().filter(|event| *event == "file.processed").count(), 1);
-    assert_eq!(world.file(&file).await["knowledge_bases"], json!([first, second]));
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| *event == "file.processed")
+            .count(),
+        1
+    );
+    assert_eq!(
+        world.file(&file).await["knowledge_bases"],
+        json!([first, second])
+    );
     let again = world
-        .post(&format!("/v1/knowledge-bases/{first}/documents"), json!({ "file_id": file }))
+        .post(
+            &format!("/v1/knowledge-bases/{first}/documents"),
+            json!({ "file_id": file }),
+        )
         .await;
     assert_eq!(again.problem(), (409, "already_exists"));
 }
@@ -47,7 +74,9 @@ async fn a_file_is_read_once_and_searched_in_every_base_it_is_put_into() {
 #[tokio::test]
 async fn a_document_that_is_added_while_its_file_is_read_is_indexed_too() {
     let world = World::new().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), None).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), None)
+        .await;
     let id: FileId = file.parse().expect("an id");
     let files = world.store.files(world.tenant);
     let seen = files.get(id).await.expect("read").expect("there");
@@ -67,7 +96,10 @@ async fn a_document_that_is_added_while_its_file_is_read_is_indexed_too() {
     assert!(told.is_err(), "what the worker has seen is no longer so");
 
     world.work().await;
-    assert_eq!(world.document(base, &file).await.expect("there")["status"], "ready");
+    assert_eq!(
+        world.document(base, &file).await.expect("there")["status"],
+        "ready"
+    );
     assert_eq!(world.search(base, QUESTION, 1).await.len(), 1);
 }
 
@@ -75,35 +107,52 @@ async fn a_document_that_is_added_while_its_file_is_read_is_indexed_too() {
 async fn a_document_that_is_taken_out_is_found_no_more_and_leaves_no_chunks() {
     let world = World::new().await;
     let base = world.base().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
     world.work().await;
     let id: FileId = file.parse().expect("an id");
     assert!(chunks(&world, base, id).await > 0);
 
     let path = format!("/v1/knowledge-bases/{base}/documents/{file}");
     world.delete(&path).await.expect(204);
-    assert!(world.search(base, QUESTION, 5).await.is_empty(), "found before its chunks are gone");
+    assert!(
+        world.search(base, QUESTION, 5).await.is_empty(),
+        "found before its chunks are gone"
+    );
     assert_eq!(world.delete(&path).await.problem(), (404, "not_found"));
     world.work().await;
     assert_eq!(chunks(&world, base, id).await, 0);
     assert_eq!(world.file(&file).await["knowledge_bases"], json!([]));
-    assert_eq!(world.file(&file).await["status"], "ready", "the file itself stays");
+    assert_eq!(
+        world.file(&file).await["status"],
+        "ready",
+        "the file itself stays"
+    );
 }
 
 #[tokio::test]
 async fn a_document_that_is_added_again_at_once_is_whole() {
     let world = World::new().await;
     let base = world.base().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
     world.work().await;
     let id: FileId = file.parse().expect("an id");
     let whole = chunks(&world, base, id).await;
-    world.delete(&format!("/v1/knowledge-bases/{base}/documents/{file}")).await.expect(204);
+    world
+        .delete(&format!("/v1/knowledge-bases/{base}/documents/{file}"))
+        .await
+        .expect(204);
     add(&world, base, &file).await;
     // The removal and the addition run one after the other, in the order of their rings.
     world.work().await;
     let document = world.document(base, &file).await.expect("there");
-    assert_eq!((&document["status"], &document["chunks"]), (&json!("ready"), &json!(whole)));
+    assert_eq!(
+        (&document["status"], &document["chunks"]),
+        (&json!("ready"), &json!(whole))
+    );
     assert_eq!(chunks(&world, base, id).await, whole);
 }
 
@@ -113,7 +162,9 @@ async fn a_document_that_is_added_again_at_once_is_whole() {
 async fn a_removal_that_overlaps_an_addition_has_the_document_indexed_anew() {
     let world = World::new().await;
     let base = world.base().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
     world.work().await;
     let id: FileId = file.parse().expect("an id");
     let whole = chunks(&world, base, id).await;
@@ -122,14 +173,29 @@ async fn a_removal_that_overlaps_an_addition_has_the_document_indexed_anew() {
     let knowledge = world.store.knowledge(world.tenant);
     knowledge.remove_chunks(base, id, 1).await.expect("removed");
     assert_eq!(chunks(&world, base, id).await, 1);
-    let payload = DocumentPayload { knowledge_base: base, file: id };
-    let new = NewJob::new(world.tenant.org(), "document.unindex", Lane::Files, json!(payload));
-    world.store.commit(store::Commit::new(world.tenant).job(new)).await.expect("committed");
+    let payload = DocumentPayload {
+        knowledge_base: base,
+        file: id,
+    };
+    let new = NewJob::new(
+        world.tenant.org(),
+        "document.unindex",
+        Lane::Files,
+        json!(payload),
+    );
+    world
+        .store
+        .commit(store::Commit::new(world.tenant).job(new))
+        .await
+        .expect("committed");
     // The attempt before this one died after its first batch.
     let delivered = world.died_once().await;
     assert_eq!(delivered, 1);
     world.work().await;
-    assert_eq!(world.document(base, &file).await.expect("there")["status"], "ready");
+    assert_eq!(
+        world.document(base, &file).await.expect("there")["status"],
+        "ready"
+    );
     assert_eq!(chunks(&world, base, id).await, whole);
 }
 
@@ -137,7 +203,9 @@ async fn a_removal_that_overlaps_an_addition_has_the_document_indexed_anew() {
 async fn a_knowledge_base_is_deleted_only_when_it_is_empty() {
     let world = World::new().await;
     let base = world.base().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
     world.work().await;
     let path = format!("/v1/knowledge-bases/{base}");
     assert_eq!(world.delete(&path).await.problem(), (409, "not_empty"));
@@ -145,7 +213,10 @@ async fn a_knowledge_base_is_deleted_only_when_it_is_empty() {
     // It slips in after the question whether the base is empty.
     let knowledge = world.store.knowledge(world.tenant);
     let held = knowledge.base(base).await.expect("read").expect("there");
-    knowledge.delete(&world.cause(), &held).await.expect("deleted");
+    knowledge
+        .delete(&world.cause(), &held)
+        .await
+        .expect("deleted");
     world.work().await;
     assert_eq!(world.call(Method::GET, &path, None).await.status, 404);
     assert_eq!(world.file(&file).await["knowledge_bases"], json!([]));

@@ -12,16 +12,27 @@ async fn an_upload_is_confirmed_when_it_is_there_and_only_once() {
     let content = sample("on-call-faq.md");
     let announced = world.announce("on-call-faq.md", &content, None).await;
     let file = announced["file"]["id"].as_str().expect("an id");
-    let (confirm, download) =
-        (format!("/v1/files/{file}/confirm"), format!("/v1/files/{file}/download"));
+    let (confirm, download) = (
+        format!("/v1/files/{file}/confirm"),
+        format!("/v1/files/{file}/download"),
+    );
     let early = world.call(Method::POST, &confirm, None).await;
     assert_eq!(early.problem(), (409, "not_uploaded"));
     assert_eq!(world.get(&download).await.problem(), (409, "not_uploaded"));
 
-    assert_eq!(world.send(&announced, b"something else of another length").await, 403);
+    assert_eq!(
+        world
+            .send(&announced, b"something else of another length")
+            .await,
+        403
+    );
     let mut altered = content.clone();
     altered[0] ^= 1;
-    assert_eq!(world.send(&announced, &altered).await, 400, "the checksum is bound");
+    assert_eq!(
+        world.send(&announced, &altered).await,
+        400,
+        "the checksum is bound"
+    );
     let still = world.call(Method::POST, &confirm, None).await;
     assert_eq!(still.problem(), (409, "not_uploaded"));
 
@@ -56,7 +67,11 @@ async fn every_wrong_field_is_named() {
         let mut body = good.clone();
         body[field] = value;
         let problem = world.post(&path, body).await.expect(422);
-        assert_eq!(problem["errors"][0]["field"], format!("/{field}"), "{problem}");
+        assert_eq!(
+            problem["errors"][0]["field"],
+            format!("/{field}"),
+            "{problem}"
+        );
     }
     let base = world.base().await;
     let search = format!("/v1/knowledge-bases/{base}/search");
@@ -79,15 +94,27 @@ async fn every_wrong_field_is_named() {
 async fn another_org_sees_nothing_and_cannot_tell() {
     let world = World::new().await;
     let base = world.base().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
     world.work().await;
     let stranger = world.foreign_key().await;
     let missing = "fil_00000000000000000000000009";
     let no_base = "kb_00000000000000000000000009";
     let none: Option<Value> = None;
     for (method, theirs, nobodys, body) in [
-        (Method::GET, format!("/v1/files/{file}"), format!("/v1/files/{missing}"), none.clone()),
-        (Method::DELETE, format!("/v1/files/{file}"), format!("/v1/files/{missing}"), none.clone()),
+        (
+            Method::GET,
+            format!("/v1/files/{file}"),
+            format!("/v1/files/{missing}"),
+            none.clone(),
+        ),
+        (
+            Method::DELETE,
+            format!("/v1/files/{file}"),
+            format!("/v1/files/{missing}"),
+            none.clone(),
+        ),
         (
             Method::POST,
             format!("/v1/knowledge-bases/{base}/search"),
@@ -101,7 +128,9 @@ async fn another_org_sees_nothing_and_cannot_tell() {
             none,
         ),
     ] {
-        let theirs = world.call_as(&stranger, method.clone(), &theirs, body.clone()).await;
+        let theirs = world
+            .call_as(&stranger, method.clone(), &theirs, body.clone())
+            .await;
         let nobodys = world.call_as(&stranger, method, &nobodys, body).await;
         assert_eq!(theirs.status, 404);
         assert_eq!(theirs.body, nobodys.body);
@@ -121,18 +150,32 @@ async fn a_key_needs_both_permissions_where_two_things_meet() {
         "sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "knowledge_base_id": base,
     });
     let uploader = world.key_with(&[Permission::FileWrite]).await;
-    let refused = world.call_as(&uploader, Method::POST, &uploads, Some(body.clone())).await;
+    let refused = world
+        .call_as(&uploader, Method::POST, &uploads, Some(body.clone()))
+        .await;
     assert_eq!(refused.problem(), (403, "forbidden"));
-    let both = world.key_with(&[Permission::FileWrite, Permission::KnowledgeWrite]).await;
-    world.call_as(&both, Method::POST, &uploads, Some(body)).await.expect(201);
+    let both = world
+        .key_with(&[Permission::FileWrite, Permission::KnowledgeWrite])
+        .await;
+    world
+        .call_as(&both, Method::POST, &uploads, Some(body))
+        .await
+        .expect(201);
 
     let documents = format!("/v1/knowledge-bases/{base}/documents");
     let body = json!({ "file_id": file });
     let librarian = world.key_with(&[Permission::KnowledgeWrite]).await;
-    let refused = world.call_as(&librarian, Method::POST, &documents, Some(body.clone())).await;
+    let refused = world
+        .call_as(&librarian, Method::POST, &documents, Some(body.clone()))
+        .await;
     assert_eq!(refused.problem(), (403, "forbidden"));
-    let both = world.key_with(&[Permission::KnowledgeWrite, Permission::FileRead]).await;
-    world.call_as(&both, Method::POST, &documents, Some(body)).await.expect(201);
+    let both = world
+        .key_with(&[Permission::KnowledgeWrite, Permission::FileRead])
+        .await;
+    world
+        .call_as(&both, Method::POST, &documents, Some(body))
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -147,9 +190,14 @@ async fn vectors_of_another_model_are_not_searched_and_not_filled() {
     let search = format!("/v1/knowledge-bases/{}/search", base.id);
     let answer = world.post(&search, json!({ "query": "page" })).await;
     assert_eq!(answer.problem(), (409, "embedding_model_mismatch"));
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base.id)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base.id))
+        .await;
     world.work().await;
     assert_eq!(world.file(&file).await["status"], "ready");
     let document = world.document(base.id, &file).await.expect("a document");
-    assert_eq!(document["failure"]["code"], "embedding_model_mismatch", "{document}");
+    assert_eq!(
+        document["failure"]["code"], "embedding_model_mismatch",
+        "{document}"
+    );
 }

@@ -12,7 +12,9 @@ use crate::world::{World, sample};
 async fn a_message_that_comes_again_changes_nothing() {
     let world = World::new().await;
     let base = world.base().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
     let delivered = world.work().await;
     let before = (world.file(&file).await, world.document(base, &file).await);
     let events = world.events().await;
@@ -20,7 +22,10 @@ async fn a_message_that_comes_again_changes_nothing() {
         assert_eq!(world.deliver(event).await, 0);
     }
     assert!(world.work().await.is_empty(), "nothing new is rung for");
-    assert_eq!((world.file(&file).await, world.document(base, &file).await), before);
+    assert_eq!(
+        (world.file(&file).await, world.document(base, &file).await),
+        before
+    );
     assert_eq!(world.events().await, events);
 }
 
@@ -28,7 +33,9 @@ async fn a_message_that_comes_again_changes_nothing() {
 async fn a_job_that_is_done_a_second_time_changes_nothing() {
     let world = World::new().await;
     let base = world.base().await;
-    let file = world.upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base)).await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
     world.work().await;
     let before = (world.file(&file).await, world.document(base, &file).await);
     let events = world.events().await;
@@ -38,12 +45,25 @@ async fn a_job_that_is_done_a_second_time_changes_nothing() {
         (INDEX_JOB, json!({ "knowledge_base": base, "file": file })),
     ] {
         let job = NewJob::new(world.tenant.org(), kind, Lane::Files, payload);
-        world.store.commit(Commit::new(world.tenant).job(job)).await.expect("committed");
+        world
+            .store
+            .commit(Commit::new(world.tenant).job(job))
+            .await
+            .expect("committed");
     }
     let delivered = world.work().await;
     assert_eq!(delivered.len(), 2);
-    assert!(world.jobs(&delivered).await.iter().all(|job| job.state == JobState::Done));
-    assert_eq!((world.file(&file).await, world.document(base, &file).await), before);
+    assert!(
+        world
+            .jobs(&delivered)
+            .await
+            .iter()
+            .all(|job| job.state == JobState::Done)
+    );
+    assert_eq!(
+        (world.file(&file).await, world.document(base, &file).await),
+        before
+    );
     assert_eq!(world.events().await, events);
 }
 
@@ -52,7 +72,11 @@ async fn a_payload_that_is_none_is_rejected() {
     let world = World::new().await;
     for kind in [PROCESS_JOB, INDEX_JOB, "document.unindex", "file.purge"] {
         let job = NewJob::new(world.tenant.org(), kind, Lane::Files, json!({ "file": 7 }));
-        world.store.commit(Commit::new(world.tenant).job(job)).await.expect("committed");
+        world
+            .store
+            .commit(Commit::new(world.tenant).job(job))
+            .await
+            .expect("committed");
     }
     let delivered = world.work().await;
     let jobs = world.jobs(&delivered).await;

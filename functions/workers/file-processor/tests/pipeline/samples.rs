@@ -15,7 +15,10 @@ async fn every_question_finds_the_place_that_answers_it() {
         ("on-call-faq.md", "markdown", Value::Null),
     ] {
         let file = world.upload(name, &sample(name), Some(base)).await;
-        assert_eq!(world.document(base, &file).await.expect("added")["status"], "indexing");
+        assert_eq!(
+            world.document(base, &file).await.expect("added")["status"],
+            "indexing"
+        );
         expected.push((file, format, pages));
     }
     world.work().await;
@@ -23,7 +26,10 @@ async fn every_question_finds_the_place_that_answers_it() {
     for (file, format, pages) in &expected {
         let processed = world.file(file).await;
         assert_eq!(processed["status"], "ready", "{processed}");
-        assert_eq!((&processed["format"], &processed["pages"]), (&json!(format), pages));
+        assert_eq!(
+            (&processed["format"], &processed["pages"]),
+            (&json!(format), pages)
+        );
         let document = world.document(base, file).await.expect("a document");
         assert_eq!(document["status"], "ready", "{document}");
         assert!(document["chunks"].as_u64() > Some(0), "{document}");
@@ -39,8 +45,14 @@ async fn every_question_finds_the_place_that_answers_it() {
         let right = |passage: &Value| {
             passage["document"] == question["document"] && passage["page"] == question["page"]
         };
-        assert!(passages.iter().any(right), "{question}\nfound {passages:#?}");
-        let scores: Vec<f64> = passages.iter().filter_map(|p| p["score"].as_f64()).collect();
+        assert!(
+            passages.iter().any(right),
+            "{question}\nfound {passages:#?}"
+        );
+        let scores: Vec<f64> = passages
+            .iter()
+            .filter_map(|p| p["score"].as_f64())
+            .collect();
         assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
     }
 }
@@ -60,7 +72,15 @@ async fn a_query_without_a_known_word_is_answered_with_a_note() {
     let world = World::new().await;
     let base = world.base().await;
     let path = format!("/v1/knowledge-bases/{base}/search");
-    let answer = world.post(&path, json!({ "query": "🙈🙉🙊" })).await.expect(200);
+    let answer = world
+        .post(&path, json!({ "query": "🙈🙉🙊" }))
+        .await
+        .expect(200);
     assert_eq!(answer["passages"], json!([]));
-    assert!(answer["note"].as_str().is_some_and(|note| note.contains("No word")), "{answer}");
+    assert!(
+        answer["note"]
+            .as_str()
+            .is_some_and(|note| note.contains("No word")),
+        "{answer}"
+    );
 }

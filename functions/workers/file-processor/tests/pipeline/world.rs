@@ -77,11 +77,17 @@ impl World {
             program: PathBuf::from(env!("CARGO_BIN_EXE_file-processor")),
             arguments: Vec::new(),
         };
-        Self::with_reader(Reader { isolation, ..Reader::on_threads() }).await
+        Self::with_reader(Reader {
+            isolation,
+            ..Reader::on_threads()
+        })
+        .await
     }
 
     pub async fn with_reader(reader: Reader) -> Self {
-        let services = Services::start(Options::memory()).await.expect("services start");
+        let services = Services::start(Options::memory())
+            .await
+            .expect("services start");
         let (config, queue) = resources(&services).await;
         let endpoints = services.endpoints();
         let clients = Clients::local(&LocalEndpoints {
@@ -116,7 +122,9 @@ impl World {
 
     /// The key of a machine of another org that may do everything there.
     pub async fn foreign_key(&self) -> String {
-        org_with_key(&self.store, &Permission::ALL.iter().copied().collect()).await.1
+        org_with_key(&self.store, &Permission::ALL.iter().copied().collect())
+            .await
+            .1
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
@@ -141,9 +149,19 @@ impl World {
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let request = request.body(body).expect("a request");
-        let response = self.api.clone().oneshot(request).await.expect("the API never fails");
+        let response = self
+            .api
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the API never fails");
         let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a whole body")
+            .to_bytes();
         let body = if bytes.is_empty() {
             Value::Null
         } else {
@@ -166,7 +184,9 @@ impl World {
 
     /// A new knowledge base.
     pub async fn base(&self) -> KnowledgeBaseId {
-        let base = self.post("/v1/knowledge-bases", json!({ "name": "Handbooks" })).await;
+        let base = self
+            .post("/v1/knowledge-bases", json!({ "name": "Handbooks" }))
+            .await;
         id(&base.expect(201)["id"])
     }
 
@@ -203,7 +223,11 @@ impl World {
                 request = request.header(name, value);
             }
         }
-        let reply = request.body(content.to_vec()).send().await.expect("answered");
+        let reply = request
+            .body(content.to_vec())
+            .send()
+            .await
+            .expect("answered");
         reply.status().as_u16()
     }
 
@@ -236,18 +260,27 @@ impl World {
 
     pub async fn search(&self, base: KnowledgeBaseId, query: &str, limit: usize) -> Vec<Value> {
         let path = format!("/v1/knowledge-bases/{base}/search");
-        let answer = self.post(&path, json!({ "query": query, "limit": limit })).await.expect(200);
+        let answer = self
+            .post(&path, json!({ "query": query, "limit": limit }))
+            .await
+            .expect(200);
         assert_eq!(answer["model"], retrieval::embedding_model());
         answer["passages"].as_array().expect("a list").clone()
     }
 
     /// What a URL of a download gives.
     pub async fn download(&self, file: &str) -> (u16, Vec<u8>) {
-        let download = self.get(&format!("/v1/files/{file}/download")).await.expect(200);
+        let download = self
+            .get(&format!("/v1/files/{file}/download"))
+            .await
+            .expect(200);
         assert_eq!(download["method"], "GET");
         let url = download["url"].as_str().expect("a URL");
         let reply = self.browser.get(url).send().await.expect("answered");
-        (reply.status().as_u16(), reply.bytes().await.expect("a body").to_vec())
+        (
+            reply.status().as_u16(),
+            reply.bytes().await.expect("a body").to_vec(),
+        )
     }
 
     /// Runs every job that was rung for, and those that they ring for. The messages that came, for
@@ -267,19 +300,31 @@ impl World {
         self.clock.advance(Duration::from_millis(1));
         let deadline = self.clock.now().plus(INVOCATION);
         let response = lambda::batch::run_doorbells(&self.runner, event.clone(), deadline).await;
-        self.queue.acknowledge(&event, &response).await.expect("acknowledged");
+        self.queue
+            .acknowledge(&event, &response)
+            .await
+            .expect("acknowledged");
         response.batch_item_failures.len()
     }
 
     /// Rings for a job that waits.
     pub async fn ring(&self, job: &Job) {
-        self.store.bell().ring(&job.doorbell(), Duration::ZERO).await.expect("rung");
+        self.store
+            .bell()
+            .ring(&job.doorbell(), Duration::ZERO)
+            .await
+            .expect("rung");
     }
 
     /// Takes the next message, claims its job and dies: the lease ends, and the message comes again.
     /// How many jobs were claimed.
     pub async fn died_once(&self) -> usize {
-        let event = self.queue.poll().await.expect("the queue answers").expect("a message");
+        let event = self
+            .queue
+            .poll()
+            .await
+            .expect("the queue answers")
+            .expect("a message");
         let jobs = self.jobs(std::slice::from_ref(&event)).await;
         for job in &jobs {
             let lease = Duration::from_secs(30);
@@ -330,35 +375,54 @@ impl World {
     /// The keys of every object that is kept.
     pub async fn objects(&self) -> Vec<String> {
         let s3 = &self.services.clients().s3;
-        let listed = s3.list_objects_v2().bucket(BUCKET).send().await.expect("listed");
-        listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
+        let listed = s3
+            .list_objects_v2()
+            .bucket(BUCKET)
+            .send()
+            .await
+            .expect("listed");
+        listed
+            .contents()
+            .iter()
+            .filter_map(|object| object.key().map(str::to_owned))
+            .collect()
     }
 
     pub fn cause(&self) -> Cause {
-        Cause { actor: Actor::System, correlation_id: "test".to_owned() }
+        Cause {
+            actor: Actor::System,
+            correlation_id: "test".to_owned(),
+        }
     }
 }
 
 /// A file that the repository carries.
 pub fn sample(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../samples").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../samples")
+        .join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// An id of the API.
 pub fn id<T: std::str::FromStr>(value: &Value) -> T {
     let text = value.as_str().expect("an id");
-    text.parse().unwrap_or_else(|_| panic!("{text} is not an id of that kind"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("{text} is not an id of that kind"))
 }
 
 async fn resources(services: &Services) -> (StoreConfig, QueueSource) {
     let clients = services.clients();
     let names = TableNames::default();
-    create_tables(&clients.dynamodb, &names).await.expect("tables");
+    create_tables(&clients.dynamodb, &names)
+        .await
+        .expect("tables");
     create_bucket(&clients.s3, BUCKET).await.expect("a bucket");
     let spec = QueueSpec::new("files", Duration::from_secs(30));
     let queues = create_queues(&clients.sqs, &[spec]).await.expect("queues");
-    let queue = QueueSource::new(&clients.sqs, &queues[0].url, 1).await.expect("a queue");
+    let queue = QueueSource::new(&clients.sqs, &queues[0].url, 1)
+        .await
+        .expect("a queue");
     let config = StoreConfig {
         core: names.core,
         work: names.work,
@@ -399,9 +463,19 @@ async fn org_with_key(store: &Store, scopes: &BTreeSet<Permission>) -> (Tenant, 
         email_verified: true,
         name: Some("Founder"),
     };
-    let founder = store.identities().recognise(&presented).await.expect("a user");
-    let cause = Cause { actor: Actor::System, correlation_id: "test".to_owned() };
-    let org = store.create_org(&cause, "Org".to_owned(), &founder).await.expect("an org");
+    let founder = store
+        .identities()
+        .recognise(&presented)
+        .await
+        .expect("a user");
+    let cause = Cause {
+        actor: Actor::System,
+        correlation_id: "test".to_owned(),
+    };
+    let org = store
+        .create_org(&cause, "Org".to_owned(), &founder)
+        .await
+        .expect("an org");
     let tenant = Tenant::authorised(org.id);
     (tenant, new_key(store, tenant, scopes).await)
 }
@@ -414,9 +488,19 @@ async fn new_key(store: &Store, tenant: Tenant, scopes: &BTreeSet<Permission>) -
         agent: None,
         expires_at: None,
     };
-    let secret = HashedSecret { hash: key.hash(), hint: key.hint() };
-    let cause = Cause { actor: Actor::System, correlation_id: "test".to_owned() };
-    store.api_keys(tenant).create(&cause, new, secret).await.expect("a key");
+    let secret = HashedSecret {
+        hash: key.hash(),
+        hint: key.hint(),
+    };
+    let cause = Cause {
+        actor: Actor::System,
+        correlation_id: "test".to_owned(),
+    };
+    store
+        .api_keys(tenant)
+        .create(&cause, new, secret)
+        .await
+        .expect("a key");
     key.expose().to_owned()
 }
 
@@ -424,5 +508,8 @@ async fn new_key(store: &Store, tenant: Tenant, scopes: &BTreeSet<Permission>) -
 fn browser() -> reqwest::Client {
     // Fails when another test of this process was first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().expect("an HTTP client")
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("an HTTP client")
 }

@@ -1,0 +1,198 @@
+//! The stored form of every entity, as it always was. Each text below was written by an earlier
+//! version of the product: it must still be read, and be written again as it stands. A renamed or
+//! removed field fails here before it loses data.
+
+use domain::agent::Agent;
+use domain::api_key::KeySecret;
+use domain::audit::AuditEntry;
+use domain::event::Event;
+use domain::execution::{Effect, Execution, StreamEntry};
+use domain::file::File;
+use domain::knowledge::{Chunk, Document, KnowledgeBase};
+use domain::memory::Memory;
+use domain::org::{Invitation, Member, Org};
+use domain::task::Task;
+use domain::tool::Tool;
+use domain::user::User;
+use serde_json::{Value, json};
+use work::Job;
+
+use crate::executions::OfOrg;
+use crate::record::{Record, from_item, to_item};
+
+const ORG: &str = "org_00000000000000000000000001";
+const USER: &str = "usr_00000000000000000000000002";
+const AGENT: &str = "agt_00000000000000000000000003";
+const EXECUTION: &str = "exe_00000000000000000000000004";
+const FILE: &str = "fil_00000000000000000000000005";
+const BASE: &str = "kb_00000000000000000000000006";
+const JOB: &str = "job_00000000000000000000000007";
+const EVENT: &str = "evt_00000000000000000000000008";
+const TASK: &str = "tsk_00000000000000000000000009";
+const TOOL: &str = "tol_0000000000000000000000000a";
+const KEY: &str = "key_0000000000000000000000000b";
+const AT: &str = "2026-01-01T00:00:00.005Z";
+
+/// Reads the stored text as an item of a table and writes it again.
+#[track_caller]
+fn unchanged<R: Record>(stored: &Value) {
+    let entity: R = serde_json::from_value(stored.clone()).unwrap();
+    let item = to_item(&entity).unwrap();
+    let read: R = from_item(item).unwrap();
+    assert_eq!(
+        serde_json::to_value(&read).unwrap(),
+        *stored,
+        "a stored {}",
+        R::NOUN
+    );
+}
+
+fn by_user() -> Value {
+    json!({ "kind": "user", "id": USER })
+}
+
+#[test]
+fn people_orgs_and_keys() {
+    unchanged::<Org>(&json!({
+        "id": ORG, "name": "Acme", "admins": 2, "version": 3, "created_at": AT, "updated_at": AT,
+    }));
+    unchanged::<Member>(&json!({
+        "org": ORG, "user": USER, "role": "manager", "email": "a@example.com", "name": "Ada",
+        "joined_at": AT, "version": 1,
+    }));
+    unchanged::<Invitation>(&json!({
+        "id": "inv_0000000000000000000000000c", "org": ORG, "email": "b@example.com",
+        "role": "member", "invited_by": by_user(), "created_at": AT, "expires_at": AT,
+    }));
+    unchanged::<User>(&json!({
+        "id": USER, "email": "a@example.com", "email_verified": true, "name": "Ada",
+        "platform_role": "support",
+        "preferences": { "language": "en", "time_zone": "Europe/Lisbon" },
+        "version": 1, "created_at": AT, "updated_at": AT,
+    }));
+    unchanged::<KeySecret>(&json!({
+        "hash": "00ff", "org": ORG, "key": KEY, "scopes": ["agents:read", "files:write"],
+        "agent": AGENT, "expires_at": AT, "revoked_at": AT,
+    }));
+}
+
+#[test]
+fn agents_tools_tasks_and_memories() {
+    unchanged::<Agent>(&json!({
+        "id": AGENT, "org": ORG, "name": "Guide", "description": "", "instructions": "Answer.",
+        "model": "openai::gpt", "tools": ["search_knowledge", TOOL], "knowledge_bases": [BASE],
+        "limits": { "max_steps": 25, "max_seconds": 3600 },
+        "version": 2, "created_at": AT, "updated_at": AT,
+    }));
+    unchanged::<Tool>(&json!({
+        "id": TOOL, "org": ORG, "name": "order", "description": "Look an order up.",
+        "parameters": { "type": "object", "properties": { "id": { "type": "string" } } },
+        "idempotent": true,
+        "action": {
+            "kind": "http", "method": "GET", "url": "https://api.example.com/orders/{id}",
+            "headers": { "accept": "application/json" }, "timeout_seconds": 20,
+        },
+        "version": 1, "created_at": AT, "updated_at": AT,
+    }));
+    unchanged::<Task>(&json!({
+        "id": TASK, "org": ORG, "title": "Look", "description": "", "status": "in_progress",
+        "priority": "normal", "assignee": { "kind": "agent", "id": AGENT }, "auto_run": true,
+        "due_at": AT, "execution": EXECUTION, "result": "Done.", "created_by": by_user(),
+        "created_at": AT, "updated_at": AT, "version": 4,
+    }));
+    unchanged::<Memory>(&json!({
+        "id": "mem_0000000000000000000000000d", "org": ORG, "agent": AGENT, "kind": "fact",
+        "text": "Oil.", "execution": EXECUTION, "created_at": AT,
+    }));
+}
+
+#[test]
+fn executions_and_jobs() {
+    unchanged::<Execution>(&json!({
+        "id": EXECUTION, "org": ORG, "agent": AGENT, "agent_version": 2, "task": TASK,
+        "input": "When?", "state": "failed", "steps": 1,
+        "limits": { "max_steps": 25, "max_seconds": 3600 }, "answer": "Now. [1]",
+        "citations": [{
+            "marker": 1, "file": FILE, "knowledge_base": BASE, "document": "a.pdf", "page": 2,
+            "heading": "1 Oil", "chunk": 3,
+        }],
+        "failure": { "code": "step_limit", "message": "No answer." },
+        "usage": {
+            "model_calls": 1, "tool_calls": 1, "input_tokens": 10, "cached_input_tokens": 0,
+            "cache_write_tokens": 0, "output_tokens": 5, "reasoning_tokens": 0,
+        },
+        "job": JOB, "requested_by": { "kind": "api_key", "id": KEY }, "correlation_id": "req_1",
+        "last_sequence": 12, "created_at": AT, "started_at": AT, "finished_at": AT,
+        "updated_at": AT, "version": 9,
+    }));
+    unchanged::<OfOrg<Effect>>(&json!({
+        "org": ORG, "execution": EXECUTION, "step": 1, "call": 0,
+        "request": { "kind": "model", "model": "offline::extractive" },
+        "outcome": {
+            "kind": "model", "text": "", "stop_reason": "tool_calls",
+            "tool_calls": [{ "call_id": "c1", "name": "order", "arguments": { "id": "7" } }],
+            "opaque": [{ "provider": "anthropic", "data": { "signature": "x" } }],
+            "input_tokens": 10, "cached_input_tokens": 1, "cache_write_tokens": 2,
+            "output_tokens": 5, "reasoning_tokens": 3,
+        },
+        "started_at": AT, "settled_at": AT, "attempts": 2,
+    }));
+    unchanged::<OfOrg<Effect>>(&json!({
+        "org": ORG, "execution": EXECUTION, "step": 1, "call": 1,
+        "request": {
+            "kind": "tool", "call_id": "c1", "name": "order", "arguments": { "id": "7" },
+        },
+        "outcome": { "kind": "tool", "content": "{}", "is_error": false },
+        "started_at": AT, "settled_at": AT, "attempts": 1,
+    }));
+    unchanged::<OfOrg<StreamEntry>>(&json!({
+        "org": ORG, "execution": EXECUTION, "sequence": 3, "type": "TOOL_CALL_RESULT", "at": AT,
+        "data": { "content": "{}" },
+    }));
+    unchanged::<Job>(&json!({
+        "org": ORG, "id": JOB, "kind": "execution.run", "lane": "agent-interactive",
+        "payload": { "execution": EXECUTION }, "state": "leased", "attempts": 1,
+        "max_attempts": 10, "yields": 0, "fence": 3, "lease_token": 7, "lease_until": AT,
+        "due_at": AT, "ring_at": AT, "rings": 1, "cancel_requested": false,
+        "wake_requested": false, "progress": { "completed": 1, "total": 2 },
+        "error": { "code": "x", "message": "y" }, "correlation_id": "req_1", "created_at": AT,
+        "updated_at": AT, "version": 5,
+    }));
+}
+
+#[test]
+fn files_and_knowledge() {
+    unchanged::<File>(&json!({
+        "id": FILE, "org": ORG, "name": "a.pdf", "content_type": "application/pdf",
+        "size_bytes": 10, "sha256": "AA==", "status": "ready", "format": "pdf", "title": "A",
+        "pages": 2, "chunks": 3, "failure": { "code": "empty", "message": "No text." },
+        "knowledge_bases": [BASE], "uploaded_by": by_user(), "created_at": AT, "updated_at": AT,
+        "version": 2,
+    }));
+    unchanged::<KnowledgeBase>(&json!({
+        "id": BASE, "org": ORG, "name": "Handbooks", "description": "",
+        "embedding_model": "static-en-256@1", "version": 1, "created_at": AT, "updated_at": AT,
+    }));
+    unchanged::<Document>(&json!({
+        "org": ORG, "knowledge_base": BASE, "file": FILE, "name": "a.pdf", "status": "ready",
+        "chunks": 3, "created_at": AT, "updated_at": AT, "version": 2,
+    }));
+    unchanged::<Chunk>(&json!({
+        "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf", "ordinal": 1,
+        "text": "Oil.", "page": 2, "heading": "1 Oil",
+    }));
+}
+
+#[test]
+fn events_and_audit() {
+    let actor = json!({ "kind": "agent", "id": AGENT, "execution": EXECUTION });
+    unchanged::<Event>(&json!({
+        "id": EVENT, "org": ORG, "type": "agent.created", "subject": AGENT, "actor": actor,
+        "occurred_at": AT, "correlation_id": "req_1", "data": { "name": "Guide", "n": null },
+    }));
+    unchanged::<AuditEntry>(&json!({
+        "org": ORG, "sequence": 1, "event": EVENT, "type": "agent.created", "subject": AGENT,
+        "actor": { "kind": "system" }, "occurred_at": AT, "correlation_id": "req_1",
+        "data": { "a": [1, 2.5, true] }, "previous_hash": "00", "hash": "ff",
+    }));
+}
