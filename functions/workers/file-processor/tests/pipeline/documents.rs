@@ -189,8 +189,9 @@ async fn a_removal_that_overlaps_an_addition_has_the_document_indexed_anew() {
         .await
         .expect("committed");
     // The attempt before this one died after its first batch.
-    let delivered = world.died_once().await;
-    assert_eq!(delivered, 1);
+    let message = world.message().await;
+    world.die(&message, 1).await;
+    assert_eq!(world.deliver(message).await, 0);
     world.work().await;
     assert_eq!(
         world.document(base, &file).await.expect("there")["status"],

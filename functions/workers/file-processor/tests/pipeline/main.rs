@@ -7,4 +7,5 @@ mod hostile;
 mod refusals;
 mod repetition;
 mod samples;
+mod trouble;
 mod world;

@@ -31,7 +31,7 @@ use store::config::LocalEndpoints;
 use store::identity::Presented;
 use store::{Cause, Clients, Store, StoreConfig, Tenant};
 use tower::ServiceExt as _;
-use work::{Job, Runner, RunnerConfig};
+use work::{Attempt, Job, JobStore, Outcome, Runner, RunnerConfig};
 
 const BUCKET: &str = "files";
 /// What a worker of the cloud has for one batch.
@@ -89,15 +89,7 @@ impl World {
             .await
             .expect("services start");
         let (config, queue) = resources(&services).await;
-        let endpoints = services.endpoints();
-        let clients = Clients::local(&LocalEndpoints {
-            dynamo: endpoints.dynamodb.clone(),
-            s3: endpoints.s3.clone(),
-            sqs: endpoints.sqs.clone(),
-            region: endpoints.region.clone(),
-            access_key_id: endpoints.access_key_id.clone(),
-            secret_access_key: endpoints.secret_access_key.clone(),
-        });
+        let clients = Clients::local(&local(&services));
         let clock = ManualClock::at(SystemClock.now());
         let store = Store::new(clients, config, Arc::new(clock.clone()));
         let (tenant, key) = org_with_key(&store, &Permission::ALL.iter().copied().collect()).await;
@@ -297,9 +289,13 @@ impl World {
 
     /// Delivers a batch of messages; how many of them are to come again.
     pub async fn deliver(&self, event: SqsEvent) -> usize {
+        self.deliver_to(&self.runner, event).await
+    }
+
+    pub async fn deliver_to(&self, runner: &Runner, event: SqsEvent) -> usize {
         self.clock.advance(Duration::from_millis(1));
         let deadline = self.clock.now().plus(INVOCATION);
-        let response = lambda::batch::run_doorbells(&self.runner, event.clone(), deadline).await;
+        let response = lambda::batch::run_doorbells(runner, event.clone(), deadline).await;
         self.queue
             .acknowledge(&event, &response)
             .await
@@ -316,25 +312,57 @@ impl World {
             .expect("rung");
     }
 
-    /// Takes the next message, claims its job and dies: the lease ends, and the message comes again.
-    /// How many jobs were claimed.
-    pub async fn died_once(&self) -> usize {
-        let event = self
-            .queue
+    /// Claims the job of a message so often and dies each time, so that its lease ends.
+    pub async fn die(&self, event: &SqsEvent, times: u64) {
+        let lease = Duration::from_secs(30);
+        for token in 0..times {
+            let job = self.jobs(std::slice::from_ref(event)).await.remove(0);
+            let claimed = work::protocol::claim(&job, self.clock.now(), lease, token);
+            self.replace(&claimed.expect("claimed"), job.version).await;
+            self.clock.advance(lease);
+        }
+    }
+
+    /// Writes a job over the one of that version.
+    pub async fn replace(&self, job: &Job, version: u64) {
+        let replaced = JobStore::replace(&self.store, job, version).await;
+        assert!(replaced.expect("written"), "the job was changed meanwhile");
+    }
+
+    /// Makes one attempt at a job that has no time: it stops at the first look at the clock. Whatever
+    /// it commits is refused, since nobody has claimed the job.
+    pub async fn attempt_without_time(&self, job: Job) -> Outcome {
+        let mut handlers = file_processor::handlers(&self.store).into_iter();
+        let handler = handlers.find(|handler| handler.kinds().contains(&job.kind.as_str()));
+        let clock = Arc::new(self.clock.clone());
+        handler
+            .expect("a handler")
+            .run(Attempt::detached(job, clock, Duration::ZERO))
+            .await
+    }
+
+    /// The next message.
+    pub async fn message(&self) -> SqsEvent {
+        self.queue
             .poll()
             .await
             .expect("the queue answers")
-            .expect("a message");
-        let jobs = self.jobs(std::slice::from_ref(&event)).await;
-        for job in &jobs {
-            let lease = Duration::from_secs(30);
-            let claimed = work::protocol::claim(job, self.clock.now(), lease, 1).expect("claimed");
-            let replaced = work::JobStore::replace(&self.store, &claimed, job.version).await;
-            assert!(replaced.expect("written"));
-            self.clock.advance(lease);
-            assert_eq!(self.deliver(event.clone()).await, 0);
-        }
-        jobs.len()
+            .expect("a message")
+    }
+
+    /// A worker whose file storage does not answer.
+    pub fn runner_without_storage(&self) -> Runner {
+        let mut endpoints = local(&self.services);
+        // A privileged port on which nothing listens.
+        endpoints.s3 = "http://127.0.0.1:1".to_owned();
+        let config = self.store.config().clone();
+        let store = Store::new(
+            Clients::local(&endpoints),
+            config,
+            Arc::new(self.clock.clone()),
+        );
+        let handlers = file_processor::handlers(&store);
+        lambda::batch::runner(&store, handlers, RunnerConfig::default())
     }
 
     /// The jobs that these messages named, as they stand.
@@ -343,7 +371,7 @@ impl World {
         for record in delivered.iter().flat_map(|event| &event.records) {
             let body = record.body.as_deref().expect("a body");
             let doorbell: work::Doorbell = serde_json::from_str(body).expect("a doorbell");
-            let job = work::JobStore::load(&self.store, doorbell.org, doorbell.job).await;
+            let job = JobStore::load(&self.store, doorbell.org, doorbell.job).await;
             jobs.push(job.expect("read").expect("a job"));
         }
         jobs
@@ -409,6 +437,18 @@ pub fn id<T: std::str::FromStr>(value: &Value) -> T {
     let text = value.as_str().expect("an id");
     text.parse()
         .unwrap_or_else(|_| panic!("{text} is not an id of that kind"))
+}
+
+fn local(services: &Services) -> LocalEndpoints {
+    let endpoints = services.endpoints();
+    LocalEndpoints {
+        dynamo: endpoints.dynamodb.clone(),
+        s3: endpoints.s3.clone(),
+        sqs: endpoints.sqs.clone(),
+        region: endpoints.region.clone(),
+        access_key_id: endpoints.access_key_id.clone(),
+        secret_access_key: endpoints.secret_access_key.clone(),
+    }
 }
 
 async fn resources(services: &Services) -> (StoreConfig, QueueSource) {
