@@ -10,3 +10,4 @@ mod bad_input;
 mod conventions;
 mod matrix;
 mod support;
+mod v1;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::World;
+use crate::support::instance::Instance;
 use crate::support::operations::document;
 
 #[tokio::test]
@@ -25,6 +26,24 @@ async fn health_says_that_it_runs_and_what_it_stands_on() {
     let text = ready.to_string();
     for secret in ["127.0.0.1", "http", "overglass-files", "arn:"] {
         assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_store_it_says_that_it_is_down_and_answers_nobody_wrongly() {
+    let world = World::start().await;
+    let admin = world.founder("ada").await;
+    let cut_off = Instance::cut_off(&world);
+    assert_eq!(cut_off.get("", "/health").await.ok()["status"], "ok");
+    let ready = cut_off.get("", "/health/ready").await.expect(503);
+    assert_eq!(ready["status"], "down");
+    let credential = admin.credential();
+    for path in ["/v1/users/me", "/v1/orgs", "/v1/agents"] {
+        let problem = cut_off
+            .get(credential, path)
+            .await
+            .problem(503, "unavailable");
+        assert!(!problem.to_string().contains("127.0.0.1"), "{problem}");
     }
 }
 

@@ -10,7 +10,8 @@ use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use kernel::{Clock, ManualClock, SystemClock, Timestamp};
 use serde_json::Value;
-use store::Store;
+use store::config::LocalEndpoints;
+use store::{Clients, Store};
 use tower::ServiceExt as _;
 
 use super::client::Answer;
@@ -40,11 +41,36 @@ impl Instance {
         Self::new(world, SystemClock.now(), service)
     }
 
+    /// An instance whose store does not answer.
+    pub fn cut_off(world: &World) -> Self {
+        // Nothing listens on the port that nobody may open.
+        let nowhere = "http://127.0.0.1:1".to_owned();
+        let clients = Clients::local(&LocalEndpoints {
+            dynamo: nowhere.clone(),
+            s3: nowhere.clone(),
+            sqs: nowhere,
+            region: "us-east-1".to_owned(),
+            access_key_id: "none".to_owned(),
+            secret_access_key: "none".to_owned(),
+        });
+        Self::over(world, clients, SystemClock.now(), |app| {
+            api::service(local::host::routes(), app)
+        })
+    }
+
     fn new(world: &World, now: Timestamp, service: impl FnOnce(App) -> Router) -> Self {
+        Self::over(world, world.store().clients().clone(), now, service)
+    }
+
+    fn over(
+        world: &World,
+        clients: Clients,
+        now: Timestamp,
+        service: impl FnOnce(App) -> Router,
+    ) -> Self {
         let clock = ManualClock::at(now);
-        let store = world.store();
-        let clients = store.clients().clone();
-        let store = Store::new(clients, store.config().clone(), Arc::new(clock.clone()));
+        let config = world.store().config().clone();
+        let store = Store::new(clients, config, Arc::new(clock.clone()));
         let app = world.host.app();
         let config = ApiConfig {
             environment: app.environment().clone(),
@@ -87,7 +113,8 @@ impl Instance {
     }
 
     pub async fn post(&self, credential: &str, path: &str, body: &Value) -> Answer {
-        self.send(request(Method::POST, credential, path, Some(body), &[])).await
+        self.send(request(Method::POST, credential, path, Some(body), &[]))
+            .await
     }
 
     /// A POST with an `Idempotency-Key`.

@@ -9,7 +9,12 @@ use crate::support::instance::Instance;
 use crate::support::{Api, World, eventually, text};
 
 async fn create(admin: &Api, scopes: &[&str]) -> Value {
-    admin.create("/v1/api-keys", &json!({ "name": "Import", "scopes": scopes })).await
+    admin
+        .create(
+            "/v1/api-keys",
+            &json!({ "name": "Import", "scopes": scopes }),
+        )
+        .await
 }
 
 fn path(key: &Value) -> String {
@@ -18,7 +23,10 @@ fn path(key: &Value) -> String {
 
 async fn rotate(admin: &Api, key: &Value, overlap: u64) -> Value {
     let path = format!("{}/rotate", path(key));
-    admin.post(&path, &json!({ "overlap_seconds": overlap })).await.ok()
+    admin
+        .post(&path, &json!({ "overlap_seconds": overlap }))
+        .await
+        .ok()
 }
 
 async fn status(instance: &Instance, secret: &str) -> u16 {
@@ -29,13 +37,21 @@ async fn status(instance: &Instance, secret: &str) -> u16 {
 async fn a_secret_is_shown_once_and_kept_nowhere() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
-    let answer = admin.post("/v1/api-keys", &json!({ "name": "Import", "scopes": ["agents:read"] })).await;
+    let answer = admin
+        .post(
+            "/v1/api-keys",
+            &json!({ "name": "Import", "scopes": ["agents:read"] }),
+        )
+        .await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let key = answer.created();
     let secret = text(&key["secret"]);
     let (prefix, digits) = secret.rsplit_once('_').expect("a prefix");
     assert_eq!((prefix, digits.len()), ("og_local", 36));
-    assert!(digits.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{secret}");
+    assert!(
+        digits.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        "{secret}"
+    );
     let hint = text(&key["hint"]);
     assert!(secret.starts_with(hint.trim_end_matches('…')), "{hint}");
 
@@ -51,8 +67,21 @@ async fn a_secret_is_shown_once_and_kept_nowhere() {
 async fn assert_nowhere(world: &World, secrets: &[&str]) {
     let store = world.store();
     let config = store.config();
-    for table in [&config.core, &config.work, &config.log, &config.audit, &config.ephemeral] {
-        let scan = store.clients().dynamo.scan().table_name(table).send().await.expect("a scan");
+    for table in [
+        &config.core,
+        &config.work,
+        &config.log,
+        &config.audit,
+        &config.ephemeral,
+    ] {
+        let scan = store
+            .clients()
+            .dynamo
+            .scan()
+            .table_name(table)
+            .send()
+            .await
+            .expect("a scan");
         let items = format!("{:?}", scan.items());
         for secret in secrets {
             assert!(!items.contains(secret), "{table} holds {secret}");
@@ -64,7 +93,9 @@ async fn assert_nowhere(world: &World, secrets: &[&str]) {
 async fn nobody_makes_a_key_that_may_do_more_than_they_may() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
-    let clerk = world.machine(&admin, &["api-keys:write", "api-keys:read", "agents:read"]).await;
+    let clerk = world
+        .machine(&admin, &["api-keys:write", "api-keys:read", "agents:read"])
+        .await;
     create(&clerk, &["agents:read", "api-keys:read"]).await;
     let body = json!({ "name": "More", "scopes": ["agents:read", "tasks:write", "audit:read"] });
     let answer = clerk.post("/v1/api-keys", &body).await;
@@ -73,31 +104,43 @@ async fn nobody_makes_a_key_that_may_do_more_than_they_may() {
     // Nor is one shown the new secret of a key that may.
     let strong = create(&admin, &["tasks:write"]).await;
     let rotation = format!("{}/rotate", path(&strong));
-    clerk.post(&rotation, &json!({})).await.problem(403, "forbidden");
+    clerk
+        .post(&rotation, &json!({}))
+        .await
+        .problem(403, "forbidden");
     // Only admins make keys at all.
     let mel = world.join(&admin, "mel", "manager").await;
     let body = json!({ "name": "Mine", "scopes": ["agents:read"] });
-    mel.post("/v1/api-keys", &body).await.problem(403, "forbidden");
+    mel.post("/v1/api-keys", &body)
+        .await
+        .problem(403, "forbidden");
 }
 
 #[tokio::test]
 async fn a_key_that_acts_as_an_agent_makes_keys_of_that_agent_only() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
-    let agent = admin.create("/v1/agents", &json!({ "name": "A", "instructions": "B" })).await;
-    let other = admin.create("/v1/agents", &json!({ "name": "C", "instructions": "D" })).await;
-    let of_agent = |agent: &Value| {
-        json!({ "name": "K", "scopes": ["api-keys:write", "agents:read"], "agent": agent })
-    };
+    let agent = admin
+        .create("/v1/agents", &json!({ "name": "A", "instructions": "B" }))
+        .await;
+    let other = admin
+        .create("/v1/agents", &json!({ "name": "C", "instructions": "D" }))
+        .await;
+    let of_agent = |agent: &Value| json!({ "name": "K", "scopes": ["api-keys:write", "agents:read"], "agent": agent });
     let key = admin.create("/v1/api-keys", &of_agent(&agent["id"])).await;
     let machine = world.bearer(text(&key["secret"]));
     for body in [of_agent(&other["id"]), of_agent(&Value::Null)] {
         machine.post("/v1/api-keys", &body).await.names("/agent");
     }
-    machine.create("/v1/api-keys", &of_agent(&agent["id"])).await;
+    machine
+        .create("/v1/api-keys", &of_agent(&agent["id"]))
+        .await;
     let free = create(&admin, &["agents:read"]).await;
     let rotation = format!("{}/rotate", path(&free));
-    machine.post(&rotation, &json!({})).await.problem(403, "forbidden");
+    machine
+        .post(&rotation, &json!({}))
+        .await
+        .problem(403, "forbidden");
 }
 
 #[tokio::test]
@@ -109,13 +152,25 @@ async fn after_a_rotation_both_secrets_work_until_the_overlap_ends() {
     let rotated = rotate(&admin, &key, 600).await;
     let new = text(&rotated["secret"]);
     assert_ne!(old, new);
-    assert_eq!((&rotated["id"], &rotated["version"]), (&key["id"], &json!(2)));
+    assert_eq!(
+        (&rotated["id"], &rotated["version"]),
+        (&key["id"], &json!(2))
+    );
     let instance = Instance::beside(&world);
-    assert_eq!((status(&instance, &old).await, status(&instance, &new).await), (200, 200));
+    assert_eq!(
+        (status(&instance, &old).await, status(&instance, &new).await),
+        (200, 200)
+    );
     instance.clock.advance(Duration::from_secs(590));
-    assert_eq!((status(&instance, &old).await, status(&instance, &new).await), (200, 200));
+    assert_eq!(
+        (status(&instance, &old).await, status(&instance, &new).await),
+        (200, 200)
+    );
     instance.clock.advance(Duration::from_secs(10));
-    assert_eq!((status(&instance, &old).await, status(&instance, &new).await), (401, 200));
+    assert_eq!(
+        (status(&instance, &old).await, status(&instance, &new).await),
+        (401, 200)
+    );
 }
 
 #[tokio::test]
@@ -140,7 +195,11 @@ async fn a_second_rotation_does_not_lengthen_what_the_first_has_bounded() {
     let third = text(&rotate(&admin, &key, 1_000).await["secret"]);
     let instance = Instance::beside(&world);
     let all = async || {
-        [status(&instance, &first).await, status(&instance, &second).await, status(&instance, &third).await]
+        [
+            status(&instance, &first).await,
+            status(&instance, &second).await,
+            status(&instance, &third).await,
+        ]
     };
     assert_eq!(all().await, [200, 200, 200]);
     instance.clock.advance(Duration::from_secs(101));
@@ -159,10 +218,17 @@ async fn no_rotation_outlives_the_expiry_of_its_key() {
     let key = admin.create("/v1/api-keys", &body).await;
     let old = text(&key["secret"]);
     let new = text(&rotate(&admin, &key, 604_800).await["secret"]);
-    assert_eq!((status(&instance, &old).await, status(&instance, &new).await), (200, 200));
+    assert_eq!(
+        (status(&instance, &old).await, status(&instance, &new).await),
+        (200, 200)
+    );
     instance.clock.advance(Duration::from_secs(300));
-    assert_eq!((status(&instance, &old).await, status(&instance, &new).await), (401, 401));
-    let past = json!({ "name": "Late", "scopes": ["agents:read"], "expires_at": "2020-01-01T00:00:00Z" });
+    assert_eq!(
+        (status(&instance, &old).await, status(&instance, &new).await),
+        (401, 401)
+    );
+    let past =
+        json!({ "name": "Late", "scopes": ["agents:read"], "expires_at": "2020-01-01T00:00:00Z" });
     admin.post("/v1/api-keys", &past).await.names("/expires_at");
 }
 
@@ -180,7 +246,11 @@ async fn a_revoked_key_is_out_at_once_here_and_within_a_minute_elsewhere() {
     }
     admin.delete(&path(&key)).await.gone();
     for secret in [&old, &new] {
-        world.bearer(secret).get("/v1/agents").await.problem(401, "invalid_api_key");
+        world
+            .bearer(secret)
+            .get("/v1/agents")
+            .await
+            .problem(401, "invalid_api_key");
     }
     elsewhere.clock.advance(Duration::from_secs(60));
     for secret in [&old, &new] {
@@ -190,9 +260,15 @@ async fn a_revoked_key_is_out_at_once_here_and_within_a_minute_elsewhere() {
     let shown = admin.get(&path(&key)).await.ok();
     assert!(shown["revoked_at"].is_string(), "{shown}");
     admin.delete(&path(&key)).await.gone();
-    assert_eq!(admin.get(&path(&key)).await.ok()["version"], shown["version"]);
+    assert_eq!(
+        admin.get(&path(&key)).await.ok()["version"],
+        shown["version"]
+    );
     let rotation = format!("{}/rotate", path(&key));
-    admin.post(&rotation, &json!({})).await.problem(409, "key_revoked");
+    admin
+        .post(&rotation, &json!({}))
+        .await
+        .problem(409, "key_revoked");
 }
 
 #[tokio::test]
@@ -215,28 +291,52 @@ async fn no_secret_survives_a_rotation_and_a_revocation_at_once() {
             admin.delete(&path).await.gone();
         }
         for secret in &secrets {
-            world.bearer(secret).get("/v1/agents").await.problem(401, "invalid_api_key");
+            world
+                .bearer(secret)
+                .get("/v1/agents")
+                .await
+                .problem(401, "invalid_api_key");
         }
     }
 }
 
 #[tokio::test]
-async fn a_key_of_another_environment_or_with_a_wrong_checksum_is_not_looked_up() {
+async fn a_key_that_cannot_be_one_is_refused_before_anything_is_looked_up() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
     let secret = text(&create(&admin, &["agents:read"]).await["secret"]);
-    let mut last = secret.clone();
-    let end = if last.pop() == Some('0') { '1' } else { '0' };
-    last.push(end);
-    let before = world.store().clients().meter.calls();
-    for wrong in [secret.replace("og_local_", "og_prod_"), last, secret[..30].to_owned(), "og_".into()] {
-        world.bearer(wrong).get("/v1/agents").await.problem(401, "invalid_api_key");
-    }
+    let mut mistyped = secret.clone();
+    let end = if mistyped.pop() == Some('0') {
+        '1'
+    } else {
+        '0'
+    };
+    mistyped.push(end);
     // A whole key of another environment, checksum and all.
     let prod = identity::KeyEnvironment::new("prod").expect("a name");
     let stray = identity::ApiKey::generate(&prod, &mut rand::rng());
-    world.bearer(stray.expose()).get("/v1/agents").await.problem(401, "invalid_api_key");
-    let _ = before;
+    let cut_off = Instance::cut_off(&world);
+    for wrong in [
+        mistyped.as_str(),
+        stray.expose(),
+        &secret.replace("og_local_", "og_prod_"),
+        &secret[..30],
+        "og_",
+    ] {
+        cut_off
+            .get(wrong, "/v1/agents")
+            .await
+            .problem(401, "invalid_api_key");
+        world
+            .bearer(wrong)
+            .get("/v1/agents")
+            .await
+            .problem(401, "invalid_api_key");
+    }
+    // What may be a key is looked up, and nobody is told that it is none because of us.
+    let unknown = cut_off.get(&secret, "/v1/agents").await;
+    unknown.problem(503, "unavailable");
+    assert_eq!(unknown.header("retry-after"), Some("1"));
 }
 
 #[tokio::test]
@@ -244,8 +344,15 @@ async fn a_key_says_when_it_was_used_last() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
     let key = create(&admin, &[Permission::AgentRead.scope()]).await;
-    assert_eq!(admin.get(&path(&key)).await.ok()["last_used_at"], Value::Null);
-    world.bearer(text(&key["secret"])).get("/v1/agents").await.ok();
+    assert_eq!(
+        admin.get(&path(&key)).await.ok()["last_used_at"],
+        Value::Null
+    );
+    world
+        .bearer(text(&key["secret"]))
+        .get("/v1/agents")
+        .await
+        .ok();
     eventually("its use is noted", async || {
         let shown = admin.get(&path(&key)).await.ok();
         shown["last_used_at"].is_string().then_some(())

@@ -37,8 +37,13 @@ async fn an_invitation_makes_its_addressee_a_member_once() {
     assert_eq!(listed[0]["token"], Value::Null, "the token is shown once");
 
     let mel = world.person("mel");
-    let member = accept(&admin, &mel, &invitation, &invitation["token"]).await.ok();
-    assert_eq!((&member["role"], &member["email"]), (&json!("manager"), &json!("mel@example.com")));
+    let member = accept(&admin, &mel, &invitation, &invitation["token"])
+        .await
+        .ok();
+    assert_eq!(
+        (&member["role"], &member["email"]),
+        (&json!("manager"), &json!("mel@example.com"))
+    );
     mel.for_org(admin.org()).get("/v1/agents").await.ok();
     assert_eq!(admin.list(&invitations(&admin)).await.len(), 0);
 
@@ -57,24 +62,39 @@ async fn somebody_else_cannot_accept_it() {
     let admin = world.founder("ada").await;
     let invitation = invite(&admin, "mel", "admin").await;
     for other in ["eve", "mel.example", "xmel"] {
-        let answer = accept(&admin, &world.person(other), &invitation, &invitation["token"]).await;
+        let answer = accept(
+            &admin,
+            &world.person(other),
+            &invitation,
+            &invitation["token"],
+        )
+        .await;
         answer.problem(403, "invitation_for_another");
     }
     let mel = world.person("mel");
-    accept(&admin, &mel, &invitation, &invitation["token"]).await.ok();
+    accept(&admin, &mel, &invitation, &invitation["token"])
+        .await
+        .ok();
 }
 
 #[tokio::test]
 async fn a_token_accepts_its_own_invitation_only() {
     let world = World::start().await;
     let (ada, bob) = (world.founder("ada").await, world.founder("bob").await);
-    let (first, second) = (invite(&ada, "mel", "member").await, invite(&ada, "mel", "admin").await);
+    let (first, second) = (
+        invite(&ada, "mel", "member").await,
+        invite(&ada, "mel", "admin").await,
+    );
     let elsewhere = invite(&bob, "mel", "admin").await;
     let mel = world.person("mel");
     for token in [&second["token"], &elsewhere["token"], &json!("AAAA")] {
-        accept(&ada, &mel, &first, token).await.problem(404, "not_found");
+        accept(&ada, &mel, &first, token)
+            .await
+            .problem(404, "not_found");
     }
-    accept(&bob, &mel, &first, &first["token"]).await.problem(404, "not_found");
+    accept(&bob, &mel, &first, &first["token"])
+        .await
+        .problem(404, "not_found");
     let member = accept(&ada, &mel, &first, &first["token"]).await.ok();
     assert_eq!(member["role"], "member");
 }
@@ -88,15 +108,19 @@ async fn an_invitation_that_was_taken_back_opens_nothing() {
     admin.delete(&path).await.gone();
     admin.delete(&path).await.problem(404, "not_found");
     let mel = world.person("mel");
-    accept(&admin, &mel, &invitation, &invitation["token"]).await.problem(404, "not_found");
+    accept(&admin, &mel, &invitation, &invitation["token"])
+        .await
+        .problem(404, "not_found");
 }
 
 #[tokio::test]
 async fn an_invitation_ends_after_seven_days() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
-    let scopes: Vec<&str> =
-        domain::permission::Permission::ALL.iter().map(|one| one.scope()).collect();
+    let scopes: Vec<&str> = domain::permission::Permission::ALL
+        .iter()
+        .map(|one| one.scope())
+        .collect();
     let machine = world.machine(&admin, &scopes).await;
     let mel = world.person("mel");
     for (age, opens) in [
@@ -106,7 +130,10 @@ async fn an_invitation_ends_after_seven_days() {
         // Made by an instance whose clock stands in the past.
         let past = Instance::at(&world, SystemClock.now().minus(age));
         let body = json!({ "email": "mel@example.com", "role": "member" });
-        let made = past.post(machine.credential(), &invitations(&admin), &body).await.created();
+        let made = past
+            .post(machine.credential(), &invitations(&admin), &body)
+            .await
+            .created();
         let answer = accept(&admin, &mel, &made, &made["token"]).await;
         if opens {
             answer.ok();
@@ -121,16 +148,27 @@ async fn of_two_acceptances_at_once_one_counts() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
     let mel = world.person("mel");
-    let (one, other) = (invite(&admin, "mel", "member").await, invite(&admin, "mel", "admin").await);
+    let (one, other) = (
+        invite(&admin, "mel", "member").await,
+        invite(&admin, "mel", "admin").await,
+    );
     let (first, second) = tokio::join!(
         accept(&admin, &mel, &one, &one["token"]),
         accept(&admin, &mel, &other, &other["token"]),
     );
-    let won = [&first, &second].iter().filter(|answer| answer.status == 200).count();
+    let won = [&first, &second]
+        .iter()
+        .filter(|answer| answer.status == 200)
+        .count();
     assert_eq!(won, 1, "{first}\n{second}");
-    let members = admin.list(&format!("/v1/orgs/{}/members", admin.org())).await;
+    let members = admin
+        .list(&format!("/v1/orgs/{}/members", admin.org()))
+        .await;
     assert_eq!(members.len(), 2);
-    let admins = members.iter().filter(|member| member["role"] == "admin").count();
+    let admins = members
+        .iter()
+        .filter(|member| member["role"] == "admin")
+        .count();
     let org = admin.get(&format!("/v1/orgs/{}", admin.org())).await.ok();
     assert_eq!(org["admins"], admins);
 }

@@ -15,7 +15,7 @@ use store::idempotency::{Flight, MAX_REPLY_BYTES, StoredReply, Taken};
 use crate::app::App;
 use crate::body::{MAX_BODY_BYTES, too_large};
 use crate::caller::{ORG_HEADER, Principal};
-use crate::problem::{PROBLEM_TYPE, Problem};
+use crate::problem::{OutcomeUnknown, PROBLEM_TYPE, Problem};
 
 const KEY_HEADER: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -95,9 +95,13 @@ fn key_of(headers: &HeaderMap) -> Result<String, Problem> {
     Ok(key.to_owned())
 }
 
-/// Stores the reply, then sends it. If it cannot be stored, the client still gets it: the work is
+/// Stores the reply, then sends it. After an answer that leaves open whether the work was done, the
+/// key stays taken for the time of its flight. If it cannot be stored, the client still gets it: the work is
 /// done, and the key comes free with its flight.
 async fn keep(app: &App, flight: &Flight, response: Response) -> Result<Response, Problem> {
+    if response.extensions().get::<OutcomeUnknown>().is_some() {
+        return Ok(response);
+    }
     if response.status().is_server_error() {
         if let Err(error) = app.store().release_idempotency_key(flight).await {
             tracing::warn!(%error, "an idempotency key was not released");

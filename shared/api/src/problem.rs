@@ -29,7 +29,13 @@ pub struct Problem {
     errors: Vec<FieldProblem>,
     retry_after: Option<u32>,
     cause: Option<String>,
+    outcome_unknown: bool,
 }
+
+/// Marks a response after which nobody can say whether the request was carried out: it must not be
+/// carried out again under the same `Idempotency-Key` at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutcomeUnknown;
 
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -72,6 +78,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after: None,
             cause: None,
+            outcome_unknown: false,
         }
     }
 
@@ -206,6 +213,7 @@ impl IntoResponse for Problem {
             );
         }
         let (status, retry_after) = (self.status, self.retry_after);
+        let outcome_unknown = self.outcome_unknown;
         let mut response = (status, self.into_document()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
@@ -215,6 +223,9 @@ impl IntoResponse for Problem {
         }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if outcome_unknown {
+            response.extensions_mut().insert(OutcomeUnknown);
         }
         response
     }
@@ -242,7 +253,19 @@ impl From<CommitError> for Problem {
                 format!("This cannot be stored: {error}."),
             ),
             CommitError::FenceLost | CommitError::Shape(_) => Self::internal(error),
-            CommitError::Unavailable(source) => Self::unavailable(store::explain(&*source)),
+            CommitError::Unstorable(cause) => Self {
+                cause: Some(cause),
+                ..Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "unstorable",
+                    "The body cannot be stored: values may be nested at most 32 levels deep, and \
+                     numbers may have at most 38 digits.",
+                )
+            },
+            CommitError::Unavailable(source) => Self {
+                outcome_unknown: true,
+                ..Self::unavailable(store::explain(&*source))
+            },
         }
     }
 }

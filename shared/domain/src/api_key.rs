@@ -23,7 +23,7 @@ pub struct ApiKey {
     pub name: String,
     /// What the key may do.
     pub scopes: BTreeSet<Permission>,
-    /// The agent the key acts as, if any.
+    /// The agent that the key is for, if any: a note, which limits nothing by itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agent: Option<AgentId>,
     /// The first characters of the secret, to tell keys apart.

@@ -15,6 +15,8 @@ use crate::{Commit, CommitError, Error, ReadError, Store, Tenant};
 
 /// How many events one transaction seals: each takes two items, and the head one more.
 const SEAL_BATCH: usize = 40;
+/// How many bytes of events one transaction seals, well under what it may write.
+const SEAL_BYTES: usize = 2 * 1024 * 1024;
 const SEAL_ATTEMPTS: u32 = 8;
 const SEEN_NOUN: &str = "sealed event";
 
@@ -134,8 +136,11 @@ impl AuditChain<'_> {
     /// [`Error`] if the store does not answer, or others keep extending the chain.
     pub async fn seal(&self, events: &[Event]) -> Result<usize, Error> {
         let mut sealed = 0;
-        for batch in events.chunks(SEAL_BATCH) {
+        let mut rest = events;
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch_length(rest));
             sealed += self.seal_batch(batch).await?;
+            rest = later;
         }
         Ok(sealed)
     }
@@ -207,4 +212,14 @@ impl AuditChain<'_> {
             .cloned()
             .collect())
     }
+}
+
+/// How many events from the front fit into one transaction; at least one.
+fn batch_length(events: &[Event]) -> usize {
+    let mut bytes = 0;
+    let fitting = events.iter().take(SEAL_BATCH).take_while(|event| {
+        bytes += event.data.to_string().len();
+        bytes <= SEAL_BYTES
+    });
+    fitting.count().max(1)
 }

@@ -8,11 +8,12 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
 };
 use domain::event::Event;
+use kernel::RequestId;
 use work::{Doorbell, Fence, Job, NewJob};
 
 use crate::keys::{self, Key};
 use crate::record::{Item, Record, ShapeError, to_item};
-use crate::{Store, Tenant};
+use crate::{Store, Tenant, explain};
 
 /// The most items one transaction may touch.
 pub const MAX_ITEMS: usize = 100;
@@ -44,6 +45,10 @@ pub enum CommitError {
     /// An entity could not become an item.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// DynamoDB cannot hold this: a number with too many digits, values nested too deeply. Trying
+    /// again does not help.
+    #[error("this cannot be stored: {0}")]
+    Unstorable(String),
     /// DynamoDB did not take the transaction. Whether it was applied is unknown if the reply was
     /// lost; the SDK repeats such a request under one token, so that it is applied once.
     #[error("the store is unavailable")]
@@ -321,6 +326,7 @@ impl Store {
             return Ok(());
         }
         let mut attempt = 0;
+        let mut token = self.transaction_token();
         loop {
             let requests = items.iter().map(|(op, _)| self.request(op)).collect();
             let result = self
@@ -328,6 +334,7 @@ impl Store {
                 .dynamo
                 .transact_write_items()
                 .set_transact_items(Some(requests))
+                .client_request_token(&token)
                 .send()
                 .await;
             let Err(error) = result else { return Ok(()) };
@@ -340,18 +347,31 @@ impl Store {
             if let Some(refused) = refused {
                 return Err(refused);
             }
+            if is_unstorable(&error, &reasons) {
+                return Err(CommitError::Unstorable(explain(&error)));
+            }
+            // Our own request is still being carried out: asked again under the same token, it is
+            // not carried out twice.
+            let in_progress = code(&error) == Some("TransactionInProgressException");
             let conflicted = reasons.iter().flatten().any(|code| {
                 matches!(
                     code.as_str(),
                     "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
                 )
             });
-            if !conflicted || attempt == CONFLICT_RETRIES {
+            if !(conflicted || in_progress) || attempt == CONFLICT_RETRIES {
                 return Err(CommitError::Unavailable(Box::new(error)));
+            }
+            if !in_progress {
+                token = self.transaction_token();
             }
             attempt += 1;
             tokio::time::sleep(conflict_delay(attempt)).await;
         }
+    }
+
+    fn transaction_token(&self) -> String {
+        RequestId::generate(self.now()).to_string()
     }
 
     async fn ring_all(&self, doorbells: &[Doorbell]) {
@@ -493,11 +513,22 @@ fn cancellation_codes(error: &SdkError<TransactWriteItemsError>) -> Vec<Option<S
             .iter()
             .map(|reason| reason.code().map(str::to_owned))
             .collect(),
-        Some(other) if other.code() == Some("TransactionInProgressException") => {
-            vec![Some("TransactionConflict".to_owned())]
-        }
         _ => Vec::new(),
     }
+}
+
+fn code(error: &SdkError<TransactWriteItemsError>) -> Option<&str> {
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+}
+
+fn is_unstorable(error: &SdkError<TransactWriteItemsError>, reasons: &[Option<String>]) -> bool {
+    code(error) == Some("ValidationException")
+        || reasons
+            .iter()
+            .flatten()
+            .any(|reason| reason == "ValidationError")
 }
 
 fn conflict_delay(attempt: u32) -> Duration {
@@ -506,7 +537,7 @@ fn conflict_delay(attempt: u32) -> Duration {
 }
 
 /// The size of an item as DynamoDB counts it, approximately: names and values in bytes.
-fn item_bytes(item: &Item) -> usize {
+pub(crate) fn item_bytes(item: &Item) -> usize {
     item.iter()
         .map(|(name, value)| name.len() + value_bytes(value))
         .sum()

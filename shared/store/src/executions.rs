@@ -3,6 +3,7 @@
 use domain::agent::Agent;
 use domain::event::EventKind;
 use domain::execution::{Effect, Execution, ExecutionState, StreamEntry, StreamEntryKind, Usage};
+use domain::task::TaskStatus;
 use kernel::cursor::{Cursor, Page, PageRequest};
 use kernel::{AgentId, ExecutionId, JobId, OrgId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -292,7 +293,42 @@ impl Executions<'_> {
                 row: entry,
             })
             .event(event);
+        let commit = self
+            .end_task(commit, cause, &execution, TaskStatus::Blocked, None)
+            .await?;
         self.store.commit(commit).await?;
         Ok(execution)
+    }
+
+    /// Adds to a change what the end of a run means for its task, if it has one that still waits
+    /// for this run: its status, and its result if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn end_task(
+        &self,
+        commit: Commit,
+        cause: &Cause,
+        execution: &Execution,
+        status: TaskStatus,
+        result: Option<&str>,
+    ) -> Result<Commit, ReadError> {
+        let Some(id) = execution.task else {
+            return Ok(commit);
+        };
+        let Some(current) = self.store.tasks(self.tenant).get(id).await? else {
+            return Ok(commit);
+        };
+        let mut task = current.clone();
+        if task.execution != Some(execution.id) || task.transition(status).is_err() {
+            return Ok(commit);
+        }
+        task.result = result.map(str::to_owned).or(task.result);
+        task.version += 1;
+        task.updated_at = self.store.now();
+        let data = json!({ "from": current.status, "to": status, "execution": execution.id });
+        let kind = EventKind::TaskStatusChanged;
+        let event = self.store.event(self.tenant, cause, kind, task.id, data);
+        Ok(commit.replace(&task, current.version).event(event))
     }
 }

@@ -141,6 +141,14 @@ impl Store {
             return Ok(Taken::InFlight);
         };
         let old: IdempotencyRecord = from_item(old)?;
+        // The answer to our own write was lost, and the SDK asked again.
+        if old.nonce == nonce && old.started_at == now.as_millis() {
+            return Ok(Taken::First(Flight {
+                key,
+                started_at: now,
+                nonce,
+            }));
+        }
         if old.request != record.request {
             return Ok(Taken::DifferentRequest);
         }

@@ -10,12 +10,14 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use kernel::cursor::{Cursor, Page, PageRequest};
 
 use crate::Store;
-use crate::commit::key_item;
+use crate::commit::{item_bytes, key_item};
 use crate::keys::{Collection, Index, Key};
 use crate::record::{Item, Record, ShapeError, from_item};
 
 const BATCH_LIMIT: usize = 100;
 const BATCH_ROUNDS: u32 = 8;
+/// The most bytes of items in one page: a function's reply has at most 6 MB.
+const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// Why nothing could be read.
 #[derive(Debug, thiserror::Error)]
@@ -170,12 +172,19 @@ impl Store {
             let output = Box::pin(query.send()).await.map_err(ReadError::sdk)?;
             items.extend(output.items.unwrap_or_default());
             start = output.last_evaluated_key;
-            if start.is_none() || items.len() > limit {
+            let full = items.len() > limit || fitting(&items) < items.len();
+            if start.is_none() || full {
                 break;
             }
         }
-        let more = items.len() > limit;
-        items.truncate(limit);
+        // Sort keys below the prefix belong to other lists of the same partition.
+        items.retain(|item| {
+            let sort_key = item.get(sk_name).and_then(|sort_key| sort_key.as_s().ok());
+            sort_key.is_some_and(|sort_key| sort_key.starts_with(list.prefix))
+        });
+        let fitting = limit.min(fitting(&items));
+        let more = items.len() > fitting;
+        items.truncate(fitting);
         let next = more
             .then(|| items.last())
             .flatten()
@@ -207,4 +216,14 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// How many items from the front fit into one page; at least one.
+fn fitting(items: &[Item]) -> usize {
+    let mut bytes = 0;
+    let fitting = items.iter().take_while(|item| {
+        bytes += item_bytes(item);
+        bytes <= MAX_PAGE_BYTES
+    });
+    fitting.count().max(1)
 }

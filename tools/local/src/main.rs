@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use domain::audit::{AuditEntry, ChainVerifier};
 use file_processor::Reader;
 use kernel::env::process_environment;
 use llm::ModelConfig;
@@ -42,6 +43,9 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Verify an exported audit chain: a JSON array of entries, in any order, as `/v1/audit` lists
+    /// them. Needs nothing but the file.
+    VerifyAudit { file: PathBuf },
     /// Do the first job once and exit.
     Demo {
         /// Print one JSON object and nothing else.
@@ -74,6 +78,9 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(Command::VerifyAudit { file }) = &arguments.command {
+        return verify_audit(file);
+    }
     let (job, json, once) = match arguments.command {
         None => (Job::demonstration(), false, false),
         Some(Command::Ask {
@@ -82,6 +89,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             once,
         }) => (Job::about(&file, question)?, false, once),
         Some(Command::Demo { json }) => (Job::demonstration(), json, true),
+        Some(Command::VerifyAudit { .. }) => return Ok(()),
     };
     let terminal = if json {
         Terminal::quiet()
@@ -100,6 +108,26 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     host.shutdown().await;
     served
+}
+
+/// Recomputes a chain from its first entry, as an auditor who trusts nothing but arithmetic.
+fn verify_audit(file: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    let mut entries: Vec<AuditEntry> =
+        serde_json::from_str(&text).context("the file is no array of audit entries")?;
+    entries.sort_by_key(|entry| entry.sequence);
+    let first = entries.first().context("the file holds no entries")?;
+    let mut verifier = ChainVerifier::new(first.org);
+    for entry in &entries {
+        verifier.check(entry)?;
+    }
+    let head = verifier.head();
+    Terminal::talkative().line(format!(
+        "{} entries, whole; head {}",
+        head.sequence, head.hash
+    ));
+    Ok(())
 }
 
 async fn start(port: u16, data: &Path, terminal: Terminal) -> anyhow::Result<Host> {

@@ -21,7 +21,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const CONCURRENCY: usize = 16;
 const DOORBELLS_AT_ONCE: i32 = 10;
 /// How often a batch of the log is tried before its first record is given up, as Lambda would.
-const LOG_ATTEMPTS: u32 = 100;
+const LOG_ATTEMPTS: u32 = 5_000;
+/// How long a batch of the log that failed waits before it is tried again, at the longest.
+const LOG_PAUSE: Duration = Duration::from_secs(5);
 const STARTUP_PAGE: usize = 1_000;
 
 /// Starts every worker. They stop when `stop` is cancelled.
@@ -131,7 +133,12 @@ async fn follow_log(
                     stream.discard_first().await.map(drop)
                 }
                 Ok(batch) => {
+                    let attempt = batch.attempt;
                     let response = batch::read_stream(&router, batch.event).await;
+                    if !response.batch_item_failures.is_empty() {
+                        let pause = Duration::from_millis(100) * attempt.min(100);
+                        tokio::time::sleep(pause.min(LOG_PAUSE)).await;
+                    }
                     stream.settle(&response).await
                 }
                 Err(error) => Err(error),

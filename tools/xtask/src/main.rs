@@ -22,7 +22,7 @@ mod template;
 mod testing;
 
 use std::io::Write as _;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -55,6 +55,16 @@ enum Task {
     },
     /// Write a sample event for each operation that has none.
     Samples,
+    /// Deploy the template to an emulator and run the journey on it. Arguments go to `e2e`.
+    E2e {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure, and write docs/BENCHMARKS.md. Arguments go to `bench`.
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Make a function crate by the pattern, with a first route or job and a sample event.
     NewFunction {
         /// Its name: folder, crate, binary and, for an API function, path segment.
@@ -91,6 +101,8 @@ fn run(task: Task) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Task::E2e { arguments } => tool(&repo, &["--package", "e2e"], &arguments),
+        Task::Bench { arguments } => tool(&repo, &["--release", "--package", "bench"], &arguments),
         Task::NewFunction { name, worker, .. } => {
             let kind = if worker {
                 new_function::Kind::Worker
@@ -101,6 +113,23 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Runs a tool of the workspace that is a program of its own.
+fn tool(repo: &Repo, options: &[&str], arguments: &[String]) -> Result<ExitCode> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let status = Command::new(cargo)
+        .current_dir(repo.path(""))
+        .args(["run", "--quiet"])
+        .args(options)
+        .arg("--")
+        .args(arguments)
+        .status()?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn check(repo: &Repo) -> Result<ExitCode> {

@@ -18,9 +18,9 @@ const READ_AHEAD: u32 = 100;
 const SOONEST: Duration = Duration::from_millis(80);
 const LATEST: Duration = Duration::from_millis(800);
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long one connection lasts, within the time of the function. The client reconnects with
-/// `Last-Event-ID` and misses nothing.
-const CONNECTION_LIFETIME: Duration = Duration::from_secs(280);
+/// How long one connection lasts. The caller is checked once for each: whoever loses their right is
+/// out within a minute. The client reconnects with `Last-Event-ID` and misses nothing.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(50);
 /// How long a client waits before it reconnects.
 const RECONNECT: Duration = Duration::from_secs(1);
 

@@ -18,8 +18,8 @@ pub(crate) struct NewStatus {
     status: TaskStatus,
 }
 
-/// Say where a task stands. `todo` takes it from whoever has it. Ending a task is refused while an
-/// execution works on it; beginning one here starts no execution.
+/// Say where a task stands. `todo` takes it from whoever has it. Refused while an execution
+/// works on it; beginning one here starts no execution.
 #[utoipa::path(
     post, path = "/v1/tasks/{task_id}/status", tag = "tasks", operation_id = "set_task_status",
     params(
@@ -40,9 +40,7 @@ pub(crate) async fn set_status(
     let mut changed = task.item.clone();
     changed.transition(body.status)?;
     // The run would go on, and its answer would find no task to be the result of.
-    if body.status.is_terminal() {
-        run::refuse_while_running(&app, &task.caller, &task).await?;
-    }
+    run::refuse_while_running(&app, &task.caller, &task).await?;
     let cause = task.caller.cause();
     let tasks = app.store().tasks(task.caller.tenant());
     let kind = EventKind::TaskStatusChanged;

@@ -1,52 +1,101 @@
 //! The loop of a run, and the ways in which it ends.
 
+use std::time::Duration;
+
 use domain::agent::Limits;
 use domain::event::EventKind;
-use domain::execution::{EffectOutcome, ExecutionState, Failure, RequestedCall, StreamEntryKind};
+use domain::execution::{
+    EffectOutcome, Execution, ExecutionState, Failure, RequestedCall, StreamEntryKind,
+};
 use domain::task::TaskStatus;
 use kernel::ExecutionId;
 use llm::ModelError;
 use serde_json::json;
-use store::{Commit, Tenant};
+use store::{Store, Tenant};
 use work::{Attempt, JobError, Outcome};
 
 use crate::reply::Reply;
-use crate::run::{Run, Stop};
-use crate::{AgentRunner, model_call, tools};
+use crate::run::{MAX_CALLS_PER_STEP, Run, Stop};
+use crate::{AgentRunner, ending, model_call, tools};
 
-/// The most tool calls of one step; a model that asks for more is told so.
-const MAX_CALLS_PER_STEP: usize = 16;
 /// How often a model call is begun anew, after retries and dead workers, before the run fails.
 const MAX_MODEL_ATTEMPTS: u32 = 5;
+
+/// After how many failed attempts in a row the run is given up: the worker dies of it, or cannot
+/// even begin.
+const MAX_FAILED_ATTEMPTS: u32 = 20;
 
 /// Drives a run as far as this attempt's time allows.
 pub(crate) async fn drive(runner: &AgentRunner, attempt: &Attempt, id: ExecutionId) -> Outcome {
     let tenant = Tenant::authorised(attempt.job.org);
-    let mut run = match Run::load(runner, attempt, tenant, id).await {
-        Ok(Some(run)) => run,
-        Ok(None) => return Outcome::done(),
-        Err(stop) => return outcome(stop),
-    };
-    let stop = match run.go_on().await {
-        Ok(()) | Err(Stop::Ended) => return Outcome::done(),
-        Err(Stop::Fail(failure)) => match run.fail(failure).await {
-            Ok(()) | Err(Stop::Ended) => return Outcome::done(),
-            Err(stop) => stop,
-        },
-        Err(stop) => stop,
-    };
-    outcome(stop)
-}
-
-fn outcome(stop: Stop) -> Outcome {
-    match stop {
-        Stop::Ended => Outcome::done(),
-        Stop::Yield => Outcome::Yield,
-        Stop::Retry(error) => Outcome::Retry { error, after: None },
-        Stop::Fail(failure) => Outcome::Fail {
+    let mut driven = go_on(runner, attempt, tenant, id).await;
+    if let Err(Stop::Fail(failure)) = driven {
+        driven = ending::fail(runner, attempt, tenant, id, failure).await;
+    }
+    match driven {
+        Ok(()) => Outcome::done(),
+        Err(Stop::Yield) => Outcome::Yield,
+        Err(Stop::Later(error, after)) => Outcome::Retry { error, after },
+        Err(Stop::Refused) => after_refusal(runner, tenant, id).await,
+        Err(Stop::Fail(failure)) => Outcome::Fail {
             error: JobError::new(failure.code, failure.message),
         },
     }
+}
+
+async fn go_on(
+    runner: &AgentRunner,
+    attempt: &Attempt,
+    tenant: Tenant,
+    id: ExecutionId,
+) -> Result<(), Stop> {
+    let store = &runner.store;
+    let Some(execution) = store.executions(tenant).get(id).await? else {
+        return Ok(());
+    };
+    if execution.state.is_terminal() {
+        return Ok(());
+    }
+    // Looked at before anything that could fail: a run that cannot even begin has an end as well.
+    if attempt.job.attempts >= MAX_FAILED_ATTEMPTS {
+        let message = format!("The worker failed {MAX_FAILED_ATTEMPTS} times in a row.");
+        return Err(Stop::Fail(Failure::new("worker_failed", message)));
+    }
+    check_deadline(store, &execution)?;
+    if store.org(tenant).get().await?.is_none() {
+        let message = "The organization was deleted.";
+        return Err(Stop::Fail(Failure::new("organization_deleted", message)));
+    }
+    Run::load(runner, attempt, tenant, execution)
+        .await?
+        .go_on()
+        .await
+}
+
+/// What a refused commit means: nothing more to do where the run has ended; where it has not, its
+/// task was changed meanwhile or another worker has it, and the next attempt finds out.
+async fn after_refusal(runner: &AgentRunner, tenant: Tenant, id: ExecutionId) -> Outcome {
+    let error = match runner.store.executions(tenant).get(id).await {
+        Ok(None) => return Outcome::done(),
+        Ok(Some(execution)) if execution.state.is_terminal() => return Outcome::done(),
+        Ok(Some(_)) => JobError::new("superseded", "the run was changed meanwhile"),
+        Err(error) => JobError::new("store_unavailable", error.to_string()),
+    };
+    Outcome::Retry {
+        error,
+        after: Some(Duration::ZERO),
+    }
+}
+
+fn check_deadline(store: &Store, execution: &Execution) -> Result<(), Stop> {
+    if store.now() < execution.deadline() {
+        return Ok(());
+    }
+    let seconds = execution.limits.max_seconds;
+    Err(Stop::Fail(Failure::new(
+        "deadline_exceeded",
+        format!("The execution did not end within its {seconds} seconds."),
+    )))
 }
 
 impl Run<'_> {
@@ -79,15 +128,7 @@ impl Run<'_> {
 
     fn check_limits(&self) -> Result<(), Stop> {
         let limits: Limits = self.execution.limits;
-        if self.runner.store.now() >= self.execution.deadline() {
-            return Err(Stop::Fail(Failure::new(
-                "deadline_exceeded",
-                format!(
-                    "The execution did not end within its {} seconds.",
-                    limits.max_seconds
-                ),
-            )));
-        }
+        check_deadline(&self.runner.store, &self.execution)?;
         if self.execution.steps >= limits.max_steps {
             return Err(Stop::Fail(Failure::new(
                 "step_limit",
@@ -143,7 +184,8 @@ impl Run<'_> {
             .retry_after()
             .unwrap_or_else(|| std::time::Duration::from_millis(500 << attempts.min(5)));
         if !self.attempt.budget.fits(wait) {
-            return Err(Stop::Yield);
+            let later = JobError::new(error.code(), error.to_string());
+            return Err(Stop::Later(later, Some(wait)));
         }
         tokio::time::sleep(wait).await;
         Ok(())
@@ -235,77 +277,16 @@ impl Run<'_> {
         let commit = self
             .commit()
             .event(self.event(EventKind::ExecutionCompleted, data));
-        let commit = self
-            .with_task(commit, TaskStatus::Completed, Some(text))
+        let executions = self.runner.store.executions(self.tenant);
+        let commit = executions
+            .end_task(
+                commit,
+                &self.cause(),
+                &self.execution,
+                TaskStatus::Completed,
+                Some(text),
+            )
             .await?;
         self.write(commit, version, entries).await
-    }
-
-    /// Ends the run without an answer.
-    async fn fail(&mut self, failure: Failure) -> Result<(), Stop> {
-        // What was not committed of the run so far is forgotten: begin from what stands.
-        let executions = self.runner.store.executions(self.tenant);
-        let Some(execution) = executions.get(self.execution.id).await? else {
-            return Err(Stop::Ended);
-        };
-        self.execution = execution;
-        let now = self.runner.store.now();
-        let version = self.execution.version;
-        if self
-            .execution
-            .transition(ExecutionState::Failed, now)
-            .is_err()
-        {
-            return Err(Stop::Ended);
-        }
-        tracing::warn!(execution = %self.execution.id, code = failure.code, "an execution failed");
-        let entry = self.execution.next_stream_entry(
-            StreamEntryKind::RunError,
-            json!({ "code": failure.code, "message": failure.message }),
-            now,
-        );
-        let data = json!({
-            "agent": self.execution.agent,
-            "task": self.execution.task,
-            "code": failure.code,
-        });
-        self.execution.failure = Some(failure);
-        let commit = self
-            .commit()
-            .event(self.event(EventKind::ExecutionFailed, data));
-        let commit = self.with_task(commit, TaskStatus::Blocked, None).await?;
-        self.write(commit, version, vec![entry]).await
-    }
-
-    /// Adds what the end of the run means for its task, if it has one that still waits for it.
-    async fn with_task(
-        &self,
-        commit: Commit,
-        status: TaskStatus,
-        result: Option<&str>,
-    ) -> Result<Commit, Stop> {
-        let Some(id) = self.execution.task else {
-            return Ok(commit);
-        };
-        let store = &self.runner.store;
-        let Some(current) = store.tasks(self.tenant).get(id).await? else {
-            return Ok(commit);
-        };
-        let mut task = current.clone();
-        if task.execution != Some(self.execution.id) || task.transition(status).is_err() {
-            return Ok(commit);
-        }
-        task.result = result.map(str::to_owned).or(task.result);
-        task.version += 1;
-        task.updated_at = store.now();
-        let data = json!({ "from": current.status, "to": status, "execution": self.execution.id });
-        let event = store.event(
-            self.tenant,
-            &self.cause(),
-            EventKind::TaskStatusChanged,
-            task.id,
-            data,
-        );
-        Ok(commit.replace(&task, current.version).event(event))
     }
 }

@@ -22,6 +22,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`drive`] | the loop and how it ends |
+//! | [`ending`] | the end without an answer |
 //! | [`tools`] | calling tools |
 //! | [`model_call`] | one model call, streamed |
 //! | [`conversation`] | the journal as the messages that a model reads |
@@ -39,6 +40,7 @@ mod citations;
 mod conversation;
 mod drive;
 mod effects;
+mod ending;
 mod journal;
 mod model_call;
 mod recall;

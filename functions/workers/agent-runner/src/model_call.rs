@@ -8,11 +8,11 @@ use llm::{Arguments, Assembly, ChatRequest, ChatResponse, Delta, ModelError, Too
 use serde_json::{Value, json};
 
 use crate::conversation;
-use crate::run::{Run, Stop};
+use crate::run::{MAX_CALLS_PER_STEP, Run, Stop};
 
 /// Text is written to the stream in pieces: after this long, or when this much has gathered.
-const FLUSH_AFTER: Duration = Duration::from_millis(150);
-const FLUSH_CHARS: usize = 600;
+const FLUSH_AFTER: Duration = Duration::from_millis(400);
+const FLUSH_CHARS: usize = 2_000;
 
 /// Asks the model for its turn of a step. The inner error is the model's.
 pub(crate) async fn ask(
@@ -43,7 +43,7 @@ pub(crate) async fn ask(
     .await?;
 
     let message_id = format!("{}-{step}-{attempt}", run.execution.id);
-    let time = run.attempt.budget.remaining();
+    let time = run.time_for_a_call();
     let called_at = Instant::now();
     let streamed = tokio::time::timeout(time, stream_reply(run, chat, &message_id)).await;
     let took_ms = called_at.elapsed().as_secs_f64() * 1000.0;
@@ -133,6 +133,7 @@ fn tool_call_entries(response: &ChatResponse) -> Entries {
     response
         .tool_calls
         .iter()
+        .take(MAX_CALLS_PER_STEP)
         .flat_map(|call| {
             let id = json!({ "tool_call_id": call.id });
             [

@@ -1,9 +1,10 @@
 //! A run under way: what it is made of, and why it stops.
 
+use std::time::Duration;
+
 use domain::agent::{Agent, AgentSpec, AgentVersion};
 use domain::event::{Actor, Event, EventKind};
 use domain::execution::{Execution, Failure};
-use kernel::ExecutionId;
 use store::{Cause, CommitError, ReadError, Store, Tenant};
 use work::{Attempt, JobError};
 
@@ -13,38 +14,46 @@ use crate::journal::Journal;
 use crate::recall::recall;
 use crate::toolbox::Toolbox;
 
+/// The most tool calls of one step; a model that asks for more is told so.
+pub(crate) const MAX_CALLS_PER_STEP: usize = 16;
+
 /// Why a run stops here, for now or for good.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The run has ended: by itself, or because somebody else ended it.
-    Ended,
+    /// A commit was refused: somebody ended the run, took it over, or changed its task.
+    Refused,
     /// Time is up; a successor goes on.
     Yield,
-    /// Something does not answer; try again later.
-    Retry(JobError),
+    /// Something does not answer; try again later, and no sooner than this.
+    Later(JobError, Option<Duration>),
     /// The run cannot go on.
     Fail(Failure),
 }
 
 impl From<ReadError> for Stop {
     fn from(error: ReadError) -> Self {
-        Self::Retry(JobError::new("store_unavailable", error.to_string()))
+        Self::Later(JobError::new("store_unavailable", error.to_string()), None)
     }
 }
 
 impl From<CommitError> for Stop {
     fn from(error: CommitError) -> Self {
         match error {
-            // The run was cancelled or taken over: nothing that is done here counts any more.
             CommitError::Changed { .. } | CommitError::FenceLost | CommitError::Exists { .. } => {
-                Self::Ended
+                Self::Refused
             }
             CommitError::TooLarge { .. } | CommitError::ItemTooLarge { .. } => {
                 Self::Fail(Failure::new("too_large", format!("{error}.")))
             }
-            CommitError::Shape(_) | CommitError::Unavailable(_) => {
-                Self::Retry(JobError::new("store_unavailable", store::explain(&error)))
+            CommitError::Unstorable(_) => {
+                tracing::error!(%error, "what a run did cannot be stored");
+                let message = "What the model or a tool said cannot be stored.";
+                Self::Fail(Failure::new("unstorable", message))
             }
+            CommitError::Shape(_) | CommitError::Unavailable(_) => Self::Later(
+                JobError::new("store_unavailable", store::explain(&error)),
+                None,
+            ),
         }
     }
 }
@@ -64,27 +73,20 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// The run as it stands; `None` if it is gone or has ended.
+    /// A run with all that it needs to go on.
     pub(crate) async fn load(
         runner: &'a AgentRunner,
         attempt: &'a Attempt,
         tenant: Tenant,
-        id: ExecutionId,
-    ) -> Result<Option<Self>, Stop> {
+        execution: Execution,
+    ) -> Result<Self, Stop> {
         let store = &runner.store;
-        let executions = store.executions(tenant);
-        let Some(execution) = executions.get(id).await? else {
-            return Ok(None);
-        };
-        if execution.state.is_terminal() {
-            return Ok(None);
-        }
         let spec = spec_of(store, tenant, &execution).await?;
-        let journal = Journal::new(executions.journal(id).await?);
+        let journal = Journal::new(store.executions(tenant).journal(execution.id).await?);
         let toolbox = Toolbox::open(store, tenant, &spec).await?;
         let sources = Sources::from_journal(&journal);
         let memories = recall(store, tenant, execution.agent, &execution.input).await?;
-        Ok(Some(Self {
+        Ok(Self {
             runner,
             attempt,
             tenant,
@@ -94,18 +96,18 @@ impl<'a> Run<'a> {
             toolbox,
             sources,
             memories,
-        }))
+        })
     }
 
     /// The agent, in this run, as the cause of what it does.
     pub(crate) fn cause(&self) -> Cause {
-        Cause {
-            actor: Actor::Agent {
-                id: self.execution.agent,
-                execution: self.execution.id,
-            },
-            correlation_id: self.execution.correlation_id.clone(),
-        }
+        cause_of(&self.execution)
+    }
+
+    /// The time that one call to the outside may take: what is left of this attempt and of the run.
+    pub(crate) fn time_for_a_call(&self) -> Duration {
+        let until_deadline = self.execution.deadline().since(self.runner.store.now());
+        self.attempt.budget.remaining().min(until_deadline)
     }
 
     /// The event that tells what happened to this run.
@@ -113,6 +115,17 @@ impl<'a> Run<'a> {
         self.runner
             .store
             .event(self.tenant, &self.cause(), kind, self.execution.id, data)
+    }
+}
+
+/// The agent, in one of its runs, as the cause of what it does.
+pub(crate) fn cause_of(execution: &Execution) -> Cause {
+    Cause {
+        actor: Actor::Agent {
+            id: execution.agent,
+            execution: execution.id,
+        },
+        correlation_id: execution.correlation_id.clone(),
     }
 }
 
@@ -126,9 +139,7 @@ async fn spec_of(store: &Store, tenant: Tenant, execution: &Execution) -> Result
     }
     let agent: Option<Agent> = agents.get(execution.agent).await?;
     agent.map(|agent| agent.spec).ok_or_else(|| {
-        Stop::Retry(JobError::new(
-            "agent_missing",
-            "the agent's version cannot be read",
-        ))
+        let error = JobError::new("agent_missing", "the agent's version cannot be read");
+        Stop::Later(error, None)
     })
 }

@@ -39,6 +39,7 @@ impl EventRouter {
 impl StreamReader for EventRouter {
     async fn read(&self, items: Vec<serde_dynamo::Item>) -> usize {
         let count = items.len();
+        let mut done = count;
         let mut by_org: BTreeMap<OrgId, (usize, Vec<Event>)> = BTreeMap::new();
         for (position, item) in items.into_iter().enumerate() {
             match event_from_image(item) {
@@ -49,11 +50,14 @@ impl StreamReader for EventRouter {
                         .1
                         .push(event);
                 }
-                // It will not become an event by coming again, and must not hold up the others.
-                Err(error) => tracing::error!(%error, "a log item is not an event"),
+                // Perhaps a newer version wrote it, whose router is about to start: it comes again,
+                // and in the end becomes a dead letter. No event is passed over.
+                Err(error) => {
+                    tracing::error!(%error, "a log item is not an event");
+                    done = done.min(position);
+                }
             }
         }
-        let mut done = count;
         for (org, (first, events)) in by_org {
             if let Err(error) = self.route(org, &events).await {
                 tracing::error!(%org, %error, "events could not be routed and will come again");

@@ -68,6 +68,16 @@ impl Reader {
     }
 }
 
+/// Runs this worker on Lambda, or, in a process that it started for that, reads one file.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn serve() -> Result<(), lambda::Error> {
+    documents::serve_if_child();
+    let reader = Reader::of_this_program()?;
+    lambda::worker(|store| Ok(handlers_with(store, reader))).await
+}
+
 /// The handlers of this worker, for a host that mounts them beside others. Files are read on
 /// threads.
 #[must_use]

@@ -56,7 +56,7 @@ impl ProcessFile {
             // What is left of this invocation is not enough; the next one begins with all of its.
             return Ok(Outcome::Yield);
         }
-        let verdict = self.verdict(attempt, tenant, &file).await?;
+        let mut verdict = self.verdict(attempt, tenant, &file).await?;
         let cause = cause(attempt);
         let files = self.store.files(tenant);
         for _ in 0..TRIES {
@@ -70,7 +70,19 @@ impl ProcessFile {
                     Some(current) => file = current,
                     None => return Ok(Outcome::done()),
                 },
-                result => return Ok(result.map(|()| Outcome::done())?),
+                Err(error) => {
+                    let trouble = Trouble::from(error);
+                    if trouble.is_transient() || verdict.is_err() {
+                        return Err(trouble);
+                    }
+                    // A result that no store takes is a failure that it does.
+                    tracing::error!(?trouble, file = %id, "what was found cannot be stored");
+                    verdict = Err(Failure::new(
+                        "unstorable",
+                        "The file was read, and what was found in it cannot be stored.",
+                    ));
+                }
+                Ok(()) => return Ok(Outcome::done()),
             }
         }
         Err(Trouble::contended())

@@ -91,7 +91,8 @@ impl From<CommitError> for Trouble {
             CommitError::Exists { .. }
             | CommitError::TooLarge { .. }
             | CommitError::ItemTooLarge { .. }
-            | CommitError::Shape(_) => {
+            | CommitError::Shape(_)
+            | CommitError::Unstorable(_) => {
                 Self::permanent("store_refused", "The change cannot be stored.", error)
             }
         }

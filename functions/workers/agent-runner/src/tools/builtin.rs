@@ -120,7 +120,7 @@ async fn read_document(run: &mut Run<'_>, arguments: ReadArguments) -> Result<Re
 fn shown(passages: &ShownPassages) -> Result<Reply, Stop> {
     serde_json::to_value(passages)
         .map(|value| Reply::json(&value))
-        .map_err(|error| Stop::Retry(JobError::new("passages", error.to_string())))
+        .map_err(|error| Stop::Later(JobError::new("passages", error.to_string()), None))
 }
 
 fn remember(run: &Run<'_>, arguments: RememberArguments) -> Reply {

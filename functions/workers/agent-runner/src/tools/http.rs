@@ -13,6 +13,12 @@ use crate::run::{Run, Stop};
 /// The header by which a service can recognise a call that it has seen before.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// The longest that a call of this tool takes.
+pub(crate) fn longest_time(tool: &Tool) -> Duration {
+    let ToolAction::Http(action) = &tool.spec.action;
+    Duration::from_secs(action.timeout_seconds.into())
+}
+
 /// Sends the request of a tool. Whatever comes back, or goes wrong, is for the model to read.
 pub(crate) async fn call(
     run: &Run<'_>,
@@ -41,14 +47,17 @@ pub(crate) async fn call(
         Ok(request) => request,
         Err(error) => return Ok(refused(&error)),
     };
-    let asked = Duration::from_secs(action.timeout_seconds.into());
-    let time = asked.min(run.attempt.budget.remaining());
+    let asked = longest_time(tool);
+    let time = asked.min(run.time_for_a_call());
     let called_at = Instant::now();
     let answered = tokio::time::timeout(time, run.runner.outbound.call(request)).await;
     let took_ms = called_at.elapsed().as_secs_f64() * 1000.0;
     metrics::histogram!("outside_call_ms", "target" => "tool").record(took_ms);
     match answered {
-        Err(_) if time < asked => Err(Stop::Yield),
+        // The run's time is up, and its next step says so.
+        Err(_) if time < asked => Ok(Reply::error(
+            "The execution has no time left for this call.",
+        )),
         Err(_) => Ok(Reply::error(format!(
             "The service did not answer within {} seconds.",
             action.timeout_seconds

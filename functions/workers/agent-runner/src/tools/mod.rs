@@ -40,6 +40,10 @@ async fn call_registered(
              happened. It was not repeated.",
         ));
     }
+    // Better not begun than cut short: what was begun and has no outcome is not repeated.
+    if !run.attempt.budget.fits(http::longest_time(tool)) {
+        return Err(Stop::Yield);
+    }
     let request = EffectRequest::Tool {
         call_id: call.call_id.clone(),
         name: call.name.clone(),
