@@ -90,11 +90,13 @@ async fn a_document_that_is_added_while_its_file_is_read_is_indexed_too() {
         pages: None,
         chunks: 1,
     };
-    let job = NewJob::new(world.tenant.org(), "test", Lane::Files, json!({}));
-    let fence = job.build(seen.created_at).fence();
+    let message = world.message().await;
+    let fence = world.claim(&message).await;
     let told = files.processed(fence, &world.cause(), &seen, &found).await;
-    assert!(told.is_err(), "what the worker has seen is no longer so");
+    let refused = told.expect_err("what the worker has seen is no longer so");
+    assert!(refused.is_changed(), "{refused}");
 
+    assert_eq!(world.deliver(message).await, 0);
     world.work().await;
     assert_eq!(
         world.document(base, &file).await.expect("there")["status"],
@@ -190,7 +192,7 @@ async fn a_removal_that_overlaps_an_addition_has_the_document_indexed_anew() {
         .expect("committed");
     // The attempt before this one died after its first batch.
     let message = world.message().await;
-    world.die(&message, 1).await;
+    world.claim(&message).await;
     assert_eq!(world.deliver(message).await, 0);
     world.work().await;
     assert_eq!(

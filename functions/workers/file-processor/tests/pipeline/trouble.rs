@@ -1,5 +1,7 @@
 //! Workers that die, run out of time or cannot reach what they need.
 
+use std::time::Duration;
+
 use kernel::{FileId, KnowledgeBaseId};
 use serde_json::json;
 use work::{Job, JobState, Outcome, Progress};
@@ -21,8 +23,10 @@ async fn a_file_that_kills_its_worker_is_given_up() {
         .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
         .await;
     let message = world.message().await;
+    for _ in 0..3 {
+        world.claim(&message).await;
+    }
     // The third death is counted when the fourth attempt takes the job over.
-    world.die(&message, 3).await;
     assert_eq!(world.deliver(message).await, 0);
     let failed = world.file(&file).await;
     assert_eq!(failed["failure"]["code"], "processing_failed", "{failed}");
@@ -37,7 +41,7 @@ async fn a_file_that_killed_its_worker_once_is_read() {
         .upload("on-call-faq.md", &sample("on-call-faq.md"), None)
         .await;
     let message = world.message().await;
-    world.die(&message, 1).await;
+    world.claim(&message).await;
     assert_eq!(world.deliver(message).await, 0);
     assert_eq!(world.file(&file).await["status"], "ready");
 }
@@ -89,7 +93,7 @@ async fn indexing_stops_when_time_is_over_and_goes_on_where_it_stood() {
     let written = async || knowledge.chunks(base, id, 0, 1_000).await.expect("read");
 
     assert_eq!(
-        world.attempt_without_time(job.clone()).await,
+        world.attempt(job.clone(), Duration::ZERO).await,
         Outcome::Yield
     );
     assert_eq!(written().await.len(), 100);
@@ -111,7 +115,7 @@ async fn indexing_stops_when_time_is_over_and_goes_on_where_it_stood() {
         message: None,
     });
     assert_eq!(
-        world.attempt_without_time(job.clone()).await,
+        world.attempt(job.clone(), Duration::ZERO).await,
         Outcome::Yield
     );
     let chunks = written().await;
@@ -119,7 +123,7 @@ async fn indexing_stops_when_time_is_over_and_goes_on_where_it_stood() {
 
     // Unless somebody removed it.
     while knowledge.remove_chunks(base, id, 0).await.expect("removed") {}
-    assert_eq!(world.attempt_without_time(job).await, Outcome::Yield);
+    assert_eq!(world.attempt(job, Duration::ZERO).await, Outcome::Yield);
     assert_eq!(written().await.len(), 100);
 
     world.deliver(message).await;
@@ -145,7 +149,29 @@ async fn a_file_that_does_not_fit_into_what_is_left_waits_for_the_next_invocatio
         .await;
     let message = world.message().await;
     let job = world.jobs(std::slice::from_ref(&message)).await.remove(0);
-    assert_eq!(world.attempt_without_time(job).await, Outcome::Yield);
+    assert_eq!(world.attempt(job, Duration::ZERO).await, Outcome::Yield);
     world.deliver(message).await;
     assert_eq!(world.file(&file).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_replaced_changes_nothing() {
+    let world = World::new().await;
+    let base = world.base().await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base))
+        .await;
+    let message = world.message().await;
+    let mut stale = world.jobs(std::slice::from_ref(&message)).await.remove(0);
+    stale.fence = 1;
+    for _ in 0..2 {
+        world.claim(&message).await;
+    }
+    let before = (world.file(&file).await, world.events().await);
+    let outcome = world.attempt(stale, Duration::from_secs(300)).await;
+    assert!(
+        matches!(&outcome, Outcome::Retry { error, .. } if error.code == "fence_lost"),
+        "{outcome:?}"
+    );
+    assert_eq!((world.file(&file).await, world.events().await), before);
 }

@@ -31,7 +31,7 @@ use store::config::LocalEndpoints;
 use store::identity::Presented;
 use store::{Cause, Clients, Store, StoreConfig, Tenant};
 use tower::ServiceExt as _;
-use work::{Attempt, Job, JobStore, Outcome, Runner, RunnerConfig};
+use work::{Attempt, Fence, Job, JobStore, Outcome, Runner, RunnerConfig};
 
 const BUCKET: &str = "files";
 /// What a worker of the cloud has for one batch.
@@ -312,15 +312,16 @@ impl World {
             .expect("rung");
     }
 
-    /// Claims the job of a message so often and dies each time, so that its lease ends.
-    pub async fn die(&self, event: &SqsEvent, times: u64) {
+    /// Claims the job of a message and dies of it: its lease is over. The fence of that attempt holds
+    /// until somebody takes the job over.
+    pub async fn claim(&self, event: &SqsEvent) -> Fence {
         let lease = Duration::from_secs(30);
-        for token in 0..times {
-            let job = self.jobs(std::slice::from_ref(event)).await.remove(0);
-            let claimed = work::protocol::claim(&job, self.clock.now(), lease, token);
-            self.replace(&claimed.expect("claimed"), job.version).await;
-            self.clock.advance(lease);
-        }
+        let job = self.jobs(std::slice::from_ref(event)).await.remove(0);
+        let claimed = work::protocol::claim(&job, self.clock.now(), lease, job.version);
+        let claimed = claimed.expect("claimed");
+        self.replace(&claimed, job.version).await;
+        self.clock.advance(lease);
+        claimed.fence()
     }
 
     /// Writes a job over the one of that version.
@@ -329,15 +330,15 @@ impl World {
         assert!(replaced.expect("written"), "the job was changed meanwhile");
     }
 
-    /// Makes one attempt at a job that has no time: it stops at the first look at the clock. Whatever
-    /// it commits is refused, since nobody has claimed the job.
-    pub async fn attempt_without_time(&self, job: Job) -> Outcome {
+    /// Makes one attempt at a job, in so much time. Whatever it commits is refused unless somebody has
+    /// claimed the job.
+    pub async fn attempt(&self, job: Job, time: Duration) -> Outcome {
         let mut handlers = file_processor::handlers(&self.store).into_iter();
         let handler = handlers.find(|handler| handler.kinds().contains(&job.kind.as_str()));
         let clock = Arc::new(self.clock.clone());
         handler
             .expect("a handler")
-            .run(Attempt::detached(job, clock, Duration::ZERO))
+            .run(Attempt::detached(job, clock, time))
             .await
     }
 
