@@ -4,6 +4,7 @@ pub mod client;
 pub mod fixture;
 pub mod instance;
 pub mod operations;
+pub mod redact;
 pub mod stream;
 pub mod world;
 

@@ -54,7 +54,6 @@ pub(crate) fn shapes(names: &TableNames) -> [(&str, Shape); 7] {
         (
             &names.knowledge,
             Shape {
-                indexes: &["gsi1"],
                 vectors: true,
                 ..plain()
             },

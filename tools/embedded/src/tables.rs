@@ -9,7 +9,7 @@
 //! | Work | `gsi1`, `gsi2`, `due` | |
 //! | Log | | stream of new images |
 //! | Metrics | | |
-//! | Knowledge | `gsi1` | vector index [`VECTOR_INDEX`] |
+//! | Knowledge | | vector index [`VECTOR_INDEX`] |
 //! | Audit | | |
 //! | Ephemeral | | items expire at [`EXPIRY_ATTRIBUTE`] |
 //!

@@ -180,15 +180,17 @@ impl Run<'_> {
                 format!("{error}."),
             )));
         }
+        // Whatever a model asks for, the run does not wait beyond its own deadline.
         let wait = error
             .retry_after()
-            .unwrap_or_else(|| std::time::Duration::from_millis(500 << attempts.min(5)));
+            .unwrap_or_else(|| Duration::from_millis(500 << attempts.min(5)))
+            .min(self.until_deadline());
         if !self.attempt.budget.fits(wait) {
             let later = JobError::new(error.code(), error.to_string());
             return Err(Stop::Later(later, Some(wait)));
         }
         tokio::time::sleep(wait).await;
-        Ok(())
+        check_deadline(&self.runner.store, &self.execution)
     }
 
     async fn call_tools(&mut self, step: u32, calls: &[RequestedCall]) -> Result<(), Stop> {

@@ -106,8 +106,12 @@ impl<'a> Run<'a> {
 
     /// The time that one call to the outside may take: what is left of this attempt and of the run.
     pub(crate) fn time_for_a_call(&self) -> Duration {
-        let until_deadline = self.execution.deadline().since(self.runner.store.now());
-        self.attempt.budget.remaining().min(until_deadline)
+        self.attempt.budget.remaining().min(self.until_deadline())
+    }
+
+    /// The time that is left until the run must have ended.
+    pub(crate) fn until_deadline(&self) -> Duration {
+        self.execution.deadline().since(self.runner.store.now())
     }
 
     /// The event that tells what happened to this run.

@@ -12,9 +12,9 @@
 //! meanwhile ends the job without effect.
 //!
 //! A file that cannot be read is the file's failure and not the job's: the file ends as `failed`
-//! with a reason for people, and the job is done. Trouble of ours is tried again, and after
-//! some tries (`attempts.rs`) it becomes a failure that people see as well, so that
-//! nothing is "processing" for ever.
+//! with a reason for people, and the job is done. Trouble of ours is tried again, for so long as
+//! `attempts.rs` says; then it becomes a failure that people see as well, so that nothing is
+//! "processing" for ever.
 
 mod attempts;
 mod extracted;
