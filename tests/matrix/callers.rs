@@ -9,6 +9,7 @@ use domain::user::{PlatformRole, User};
 use serde_json::json;
 
 use super::rows::row;
+use super::spends_it;
 use crate::support::fixture::Fixture;
 use crate::support::instance::Instance;
 use crate::support::operations::{Operation, document, operations};
@@ -200,12 +201,6 @@ async fn let_in(
         "{}: {answer}",
         operation.id
     );
-}
-
-/// Whether nobody can do it again to the same thing.
-fn spends_it(operation: &Operation) -> bool {
-    operation.method == http::Method::DELETE
-        || matches!(operation.id.as_str(), "set_task_status" | "add_document")
 }
 
 /// What else a machine needs, since a person or a machine that it makes will have it.

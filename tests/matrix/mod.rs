@@ -7,7 +7,7 @@ pub mod rows;
 
 use std::collections::BTreeSet;
 
-use crate::support::operations::{document, operations};
+use crate::support::operations::{Operation, document, operations};
 
 /// What anybody may read.
 const PUBLIC: &[&str] = &["get_health", "get_readiness", "get_openapi"];
@@ -20,6 +20,15 @@ const PERSONAL: &[&str] = &[
     "create_org",
     "accept_invitation",
 ];
+
+/// Whether nobody can do an operation again to the same thing.
+pub fn spends_it(operation: &Operation) -> bool {
+    operation.method == http::Method::DELETE
+        || matches!(
+            operation.id.as_str(),
+            "set_task_status" | "add_document" | "accept_invitation"
+        )
+}
 
 #[test]
 fn every_operation_has_a_row_and_every_row_an_operation() {

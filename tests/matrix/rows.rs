@@ -142,7 +142,9 @@ pub const ROWS: &[Row] = &[
     Row::of("update_task").body(|_| json!({ "title": "Look again" })),
     Row::of("delete_task"),
     Row::of("assign_task").body(|fixture| json!({ "agent_id": fixture.id("agent_id") })),
-    Row::of("set_task_status").body(|_| json!({ "status": "cancelled" })),
+    Row::of("set_task_status")
+        .body(|_| json!({ "status": "cancelled" }))
+        .after(|_, fixture| assign(fixture).boxed()),
     Row::of("list_executions"),
     Row::of("create_execution")
         .body(|fixture| json!({ "agent_id": fixture.id("agent_id"), "input": "How often?" })),
@@ -192,6 +194,12 @@ pub fn row(operation: &Operation) -> &'static Row {
 async fn confirm(fixture: &Fixture) {
     let path = fixture.path("/v1/files/{file_id}/confirm");
     fixture.admin.post(&path, &json!({})).await.ok();
+}
+
+async fn assign(fixture: &Fixture) {
+    let path = fixture.path("/v1/tasks/{task_id}/assign");
+    let body = json!({ "agent_id": fixture.id("agent_id") });
+    fixture.admin.post(&path, &body).await.ok();
 }
 
 async fn take_out(fixture: &Fixture) {

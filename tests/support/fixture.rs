@@ -60,7 +60,7 @@ impl Fixture {
         self.note("key_id", &api.create("/v1/api-keys", &key).await);
         self.note(
             "tool_id",
-            &api.create("/v1/tools", &tool("get_order")).await,
+            &api.create("/v1/tools", &tool("find_parcel")).await,
         );
         let base = api
             .create("/v1/knowledge-bases", &json!({ "name": "Handbooks" }))

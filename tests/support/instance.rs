@@ -21,7 +21,6 @@ use super::world::World;
 #[derive(Clone)]
 pub struct Instance {
     pub clock: ManualClock,
-    pub app: App,
     router: Router,
 }
 
@@ -81,8 +80,7 @@ impl Instance {
         let app = App::new(store, config);
         Self {
             clock,
-            router: service(app.clone()),
-            app,
+            router: service(app),
         }
     }
 

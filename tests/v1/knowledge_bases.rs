@@ -1,1 +1,256 @@
-//! Soon.
+//! `/v1/knowledge-bases`: documents in, passages out.
+
+use llm::scripted::{Scripted, Turn};
+use serde_json::{Value, json};
+
+use super::files::bring;
+use crate::support::{Api, World, ended, eventually, text};
+
+const HANDBOOK: &[u8] = include_bytes!("../../samples/turbine-maintenance-handbook.pdf");
+const FAQ: &[u8] = b"# Parking\n\nVisitors park their cars behind the boiler house.\n\n\
+                     # Canteen\n\nLunch is served in the canteen at noon.\n";
+
+async fn base(api: &Api, name: &str) -> String {
+    text(
+        &api.create("/v1/knowledge-bases", &json!({ "name": name }))
+            .await["id"],
+    )
+}
+
+fn documents(base: &str) -> String {
+    format!("/v1/knowledge-bases/{base}/documents")
+}
+
+/// The document of a file, once it can be searched or never will be.
+async fn indexed(api: &Api, base: &str, file: &Value) -> Value {
+    eventually("the document is indexed", async || {
+        let all = api.list(&documents(base)).await;
+        let document = all
+            .into_iter()
+            .find(|document| document["file"] == file["id"])?;
+        (document["status"] != "indexing").then_some(document)
+    })
+    .await
+}
+
+async fn search(api: &Api, base: &str, query: &str) -> Vec<Value> {
+    let path = format!("/v1/knowledge-bases/{base}/search");
+    let found = api
+        .post(&path, &json!({ "query": query, "limit": 3 }))
+        .await
+        .ok();
+    found["passages"].as_array().expect("passages").clone()
+}
+
+#[tokio::test]
+async fn a_document_is_found_by_its_meaning_with_its_place() {
+    let world = World::start().await;
+    let admin = world.founder("ada").await;
+    let base = base(&admin, "Handbooks").await;
+    let faq = bring(&world, &admin, "faq.md", FAQ, Some(&base)).await;
+    let handbook = bring(&world, &admin, "handbook.pdf", HANDBOOK, Some(&base)).await;
+    assert!(
+        handbook["pages"].as_u64().is_some_and(|pages| pages > 1),
+        "{handbook}"
+    );
+    for file in [&faq, &handbook] {
+        let document = indexed(&admin, &base, file).await;
+        assert_eq!(
+            (&document["status"], &document["chunks"]),
+            (&json!("ready"), &file["chunks"])
+        );
+    }
+    let passages = search(&admin, &base, "Where do visitors leave their car?").await;
+    assert_eq!(passages.len(), 3);
+    let best = &passages[0];
+    assert_eq!(
+        (&best["document"], &best["heading"]),
+        (&json!("faq.md"), &json!("Parking"))
+    );
+    assert!(text(&best["text"]).contains("boiler house"), "{best}");
+    let scores: Vec<f64> = passages
+        .iter()
+        .map(|one| one["score"].as_f64().expect("a score"))
+        .collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+    let torque = search(&admin, &base, "torque of the blade root bolts").await;
+    assert_eq!(torque[0]["document"], "handbook.pdf");
+    assert!(torque[0]["page"].is_u64(), "{torque:?}");
+
+    let path = format!("/v1/knowledge-bases/{base}/search");
+    let nothing = admin
+        .post(&path, &json!({ "query": "\u{13000}\u{13001}" }))
+        .await
+        .ok();
+    assert_eq!(nothing["passages"], json!([]));
+    assert!(nothing["note"].is_string(), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_knowledge_base_is_created_changed_and_deleted_once_it_is_empty() {
+    let world = World::start().await;
+    let admin = world.founder("ada").await;
+    let body = json!({ "name": "Handbooks", "description": "For technicians." });
+    let made = admin.create("/v1/knowledge-bases", &body).await;
+    assert_eq!(
+        (&made["version"], &made["name"]),
+        (&json!(1), &json!("Handbooks"))
+    );
+    let path = format!("/v1/knowledge-bases/{}", text(&made["id"]));
+    let changed = admin.patch(&path, &json!({ "name": "Manuals" })).await.ok();
+    assert_eq!(
+        (&changed["name"], &changed["description"]),
+        (&json!("Manuals"), &made["description"])
+    );
+    let id = text(&made["id"]);
+    let file = bring(&world, &admin, "faq.md", FAQ, Some(&id)).await;
+    admin.delete(&path).await.problem(409, "not_empty");
+    admin
+        .delete(&format!("{}/{}", documents(&id), text(&file["id"])))
+        .await
+        .gone();
+    admin.delete(&path).await.gone();
+    admin.get(&path).await.problem(404, "not_found");
+    // The file stays.
+    assert_eq!(
+        admin
+            .get(&format!("/v1/files/{}", text(&file["id"])))
+            .await
+            .ok()["status"],
+        "ready"
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_in_as_many_knowledge_bases_as_it_is_put_into_and_found_there_only() {
+    let world = World::start().await;
+    let admin = world.founder("ada").await;
+    let (one, two) = (base(&admin, "One").await, base(&admin, "Two").await);
+    let file = bring(&world, &admin, "faq.md", FAQ, None).await;
+    let add = json!({ "file_id": file["id"] });
+    admin.create(&documents(&one), &add).await;
+    indexed(&admin, &one, &file).await;
+    assert_eq!(search(&admin, &one, "visitors park").await.len(), 2);
+    assert_eq!(search(&admin, &two, "visitors park").await.len(), 0);
+    admin
+        .post(&documents(&one), &add)
+        .await
+        .problem(409, "already_exists");
+    admin.create(&documents(&two), &add).await;
+    indexed(&admin, &two, &file).await;
+    assert_eq!(search(&admin, &two, "visitors park").await.len(), 2);
+    let shown = admin
+        .get(&format!("/v1/files/{}", text(&file["id"])))
+        .await
+        .ok();
+    assert_eq!(shown["knowledge_bases"].as_array().map(Vec::len), Some(2));
+
+    // Taken out of one, it is found in the other.
+    admin
+        .delete(&format!("{}/{}", documents(&one), text(&file["id"])))
+        .await
+        .gone();
+    assert_gone(&admin, &one).await;
+    assert_eq!(search(&admin, &two, "visitors park").await.len(), 2);
+    // Deleted, it is found nowhere.
+    admin
+        .delete(&format!("/v1/files/{}", text(&file["id"])))
+        .await
+        .gone();
+    assert_gone(&admin, &two).await;
+    assert_eq!(admin.list(&documents(&two)).await.len(), 0);
+}
+
+async fn assert_gone(api: &Api, base: &str) {
+    eventually("nothing is found any more", async || {
+        search(api, base, "visitors park")
+            .await
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_a_failed_document_with_its_reason() {
+    let world = World::start().await;
+    let admin = world.founder("ada").await;
+    let base = base(&admin, "Handbooks").await;
+    let file = bring(&world, &admin, "text.pdf", FAQ, Some(&base)).await;
+    let document = indexed(&admin, &base, &file).await;
+    assert_eq!(
+        (&document["status"], &document["failure"]),
+        (&json!("failed"), &file["failure"])
+    );
+    let other = admin
+        .create("/v1/knowledge-bases", &json!({ "name": "Other" }))
+        .await;
+    let add = admin
+        .post(
+            &documents(&text(&other["id"])),
+            &json!({ "file_id": file["id"] }),
+        )
+        .await;
+    add.problem(409, "file_failed");
+}
+
+#[tokio::test]
+async fn another_org_finds_nothing_of_ours() {
+    let world = World::start().await;
+    let (ada, bob) = (world.founder("ada").await, world.founder("bob").await);
+    let (ours, theirs) = (base(&ada, "Handbooks").await, base(&bob, "Handbooks").await);
+    let file = bring(&world, &ada, "faq.md", FAQ, Some(&ours)).await;
+    indexed(&ada, &ours, &file).await;
+    let paint = b"# Paint\n\nOurs is painted blue.\n";
+    let own = bring(&world, &bob, "paint.md", paint, Some(&theirs)).await;
+    indexed(&bob, &theirs, &own).await;
+    let found = search(&bob, &theirs, "visitors and paint").await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["document"], "paint.md");
+    let path = format!("/v1/knowledge-bases/{ours}/search");
+    bob.post(&path, &json!({ "query": "visitors park" }))
+        .await
+        .problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_agent_cites_document_and_page_of_what_it_was_shown_and_nothing_else() {
+    let model = Scripted::computed(|request, _| match request.messages.len() {
+        1 => Turn::calls([(
+            "search_knowledge",
+            json!({ "query": "torque of the blade root bolts" }),
+        )]),
+        _ => Turn::text("It is in the handbook [1]. See also [99] and the footnote [x]."),
+    });
+    let world = World::with_model(&model).await;
+    let admin = world.founder("ada").await;
+    let base = base(&admin, "Handbooks").await;
+    let file = bring(&world, &admin, "handbook.pdf", HANDBOOK, Some(&base)).await;
+    indexed(&admin, &base, &file).await;
+    let body = json!({
+        "name": "Guide", "instructions": "Answer.", "tools": ["search_knowledge", "read_document"],
+        "knowledge_bases": [base],
+    });
+    let guide = admin.create("/v1/agents", &body).await;
+    let run = json!({ "agent_id": guide["id"], "input": "Which torque?" });
+    let execution = admin.create("/v1/executions", &run).await;
+    let execution = ended(&admin, &text(&execution["id"])).await;
+    let citations = execution["citations"].as_array().expect("citations");
+    assert_eq!(citations.len(), 1, "{execution}");
+    let citation = &citations[0];
+    assert_eq!(
+        (&citation["marker"], &citation["document"]),
+        (&json!(1), &json!("handbook.pdf"))
+    );
+    assert_eq!(
+        (&citation["file"], &citation["knowledge_base"]),
+        (&file["id"], &json!(base))
+    );
+    assert!(
+        citation["page"].as_u64().is_some_and(|page| page > 0),
+        "{citation}"
+    );
+    // It is the place that the search gives.
+    let found = search(&admin, &base, "torque of the blade root bolts").await;
+    assert_eq!(citation["page"], found[0]["page"]);
+}

@@ -249,7 +249,6 @@ async fn no_tool_reaches_this_machine_or_its_network() {
         "localhost",
         "0.0.0.0",
         "[::1]",
-        "[::ffff:127.0.0.1]",
         "169.254.169.254",
         "10.0.0.1",
         "192.168.0.1",
@@ -261,7 +260,13 @@ async fn no_tool_reaches_this_machine_or_its_network() {
     let world = world(&model, Policy::public().allow_public_ports([port])).await;
     let admin = world.founder("ada").await;
     // Numbers that are an address in disguise are not even registered.
-    for disguise in ["127.1", "2130706433", "0x7f000001", "0177.0.0.1"] {
+    for disguise in [
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "[::ffff:127.0.0.1]",
+    ] {
         let mut body = crate::support::fixture::tool("disguised");
         body["action"]["url"] = json!(format!("http://{disguise}:{port}/"));
         admin.post("/v1/tools", &body).await.names("/action/url");

@@ -16,7 +16,12 @@ async fn an_answer_without_tools_is_one_step() {
     let admin = world.founder("ada").await;
     let guide = agent(&admin, &[]).await;
     let execution = run(&admin, &guide).await;
-    insta::assert_json_snapshot!(redacted(&execution));
+    let mut shown = redacted(&execution);
+    // How often text is written to the stream depends on how fast it comes.
+    for counter in ["last_sequence", "version"] {
+        shown[counter] = json!("[number]");
+    }
+    insta::assert_json_snapshot!(shown);
     let asked = model.requests();
     assert_eq!(asked.len(), 1);
     assert_eq!(

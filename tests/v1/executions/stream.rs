@@ -24,8 +24,11 @@ async fn a_stream_tells_the_whole_run_in_order_and_ends_once() {
     let execution = start(&admin, &guide).await;
     // Followed from the start, while it runs.
     let live = whole(&admin, &execution).await;
+    let mut order = kinds(&live);
+    // Text may come in several pieces.
+    order.dedup();
     assert_eq!(
-        kinds(&live),
+        order,
         [
             "RUN_STARTED",
             "STEP_STARTED",
@@ -46,14 +49,14 @@ async fn a_stream_tells_the_whole_run_in_order_and_ends_once() {
         ]
     );
     let ids: Vec<u64> = live.iter().map(|event| event.id).collect();
-    assert_eq!(ids, (1..=16).collect::<Vec<u64>>());
+    assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<u64>>());
     let ended = ended(&admin, &execution).await;
     let finished = &live.last().expect("an end").data;
     assert_eq!(
         (&finished["answer"], &finished["usage"]),
         (&ended["answer"], &ended["usage"])
     );
-    assert_eq!(ended["last_sequence"], 16);
+    assert_eq!(ended["last_sequence"], ids.len());
     // Whoever comes later, or beside, sees the same.
     let (one, other) = tokio::join!(whole(&admin, &execution), whole(&admin, &execution));
     assert_eq!((&one, &other), (&live, &live));

@@ -195,7 +195,11 @@ async fn listen(port: u16) -> anyhow::Result<TcpListener> {
     }
 }
 
-async fn open_store(services: &Services) -> anyhow::Result<Store> {
+/// A store over embedded services, with its tables, bucket and queues.
+///
+/// # Errors
+/// Services that do not answer.
+pub async fn open_store(services: &Services) -> anyhow::Result<Store> {
     let clients = services.clients();
     let tables = TableNames::default();
     embedded::create_tables(&clients.dynamodb, &tables).await?;
