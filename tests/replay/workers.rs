@@ -1,6 +1,5 @@
 //! Events of queues, of the log's stream and of the schedule.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::Event as DynamoEvent;
@@ -12,8 +11,8 @@ use lambda::batch;
 use llm::scripted::{Gate, Scripted, Turn};
 use outbound::Policy;
 use serde_json::{Value, json};
-use store::{Store, Tenant};
-use work::{DUE_SHARDS, Handler, Job, JobState, JobStore as _, Runner, RunnerConfig};
+use store::Tenant;
+use work::{Job, JobState, RunnerConfig};
 
 use super::samples;
 use crate::support::bare::Bare;
@@ -24,27 +23,6 @@ pub const REPLAYED: &[&str] = &["agent-runner", "event-router", "file-processor"
 
 /// How long the invocations of these tests may take.
 const INVOCATION: Duration = Duration::from_secs(900);
-
-/// The only job of an org that waits or is under way.
-async fn job_of(store: &Store, org: OrgId) -> Job {
-    let horizon = store.now().plus(Duration::from_secs(86_400));
-    for shard in 0..DUE_SHARDS {
-        let due = store.due(shard, horizon, 100).await.expect("an answer");
-        if let Some(job) = due.into_iter().find(|job| job.org == org) {
-            return job;
-        }
-    }
-    panic!("{org} has no job");
-}
-
-async fn state(store: &Store, job: &Job) -> JobState {
-    store
-        .load(job.org, job.id)
-        .await
-        .expect("an answer")
-        .expect("is there")
-        .state
-}
 
 /// The samples of a worker that doorbells wake, ringing for this job.
 fn doorbells(function: &str, job: &Job) -> Vec<SqsEvent> {
@@ -68,13 +46,6 @@ fn doorbells(function: &str, job: &Job) -> Vec<SqsEvent> {
         .collect()
 }
 
-fn agents(bare: &Bare, model: Scripted) -> Runner {
-    let outbound = outbound::Client::new(Policy::public()).expect("a client");
-    let runner = agent_runner::AgentRunner::new(bare.store.clone(), Arc::new(model), outbound);
-    let handlers: Vec<Arc<dyn Handler>> = vec![Arc::new(runner)];
-    batch::runner(&bare.store, handlers, RunnerConfig::default())
-}
-
 async fn queued(api: &Api) -> String {
     let agent = api
         .create("/v1/agents", &json!({ "name": "A", "instructions": "B" }))
@@ -89,8 +60,8 @@ async fn a_doorbell_runs_an_execution_and_a_second_one_nothing() {
     let api = bare.founder("ada").await;
     let execution = queued(&api).await;
     let model = Scripted::new([Turn::text("Done.")]);
-    let runner = agents(&bare, model.clone());
-    let job = job_of(&bare.store, tenant(&api).org()).await;
+    let runner = bare.agents(&model, Policy::public());
+    let job = bare.job_of(tenant(&api).org()).await;
     for event in doorbells("agent-runner", &job) {
         for _ in 0..2 {
             let deadline = bare.clock.now().plus(INVOCATION);
@@ -104,7 +75,7 @@ async fn a_doorbell_runs_an_execution_and_a_second_one_nothing() {
         (&json!("completed"), &json!("Done."))
     );
     assert_eq!(
-        (model.calls(), state(&bare.store, &job).await),
+        (model.calls(), bare.job(&job).await.state),
         (1, JobState::Done)
     );
 }
@@ -132,7 +103,7 @@ async fn a_doorbell_has_a_file_read() {
 
     let handlers = file_processor::handlers(&bare.store);
     let runner = batch::runner(&bare.store, handlers, RunnerConfig::default());
-    let job = job_of(&bare.store, tenant(&api).org()).await;
+    let job = bare.job_of(tenant(&api).org()).await;
     for event in doorbells("file-processor", &job) {
         let deadline = bare.clock.now().plus(INVOCATION);
         let response = batch::run_doorbells(&runner, event, deadline).await;
@@ -149,9 +120,9 @@ async fn a_doorbell_has_a_file_read() {
 async fn a_message_that_is_no_doorbell_is_not_delivered_again() {
     let bare = Bare::start().await;
     let api = bare.founder("ada").await;
-    let runner = agents(&bare, Scripted::new([]));
+    let runner = bare.agents(&Scripted::new([]), Policy::public());
     queued(&api).await;
-    let job = job_of(&bare.store, tenant(&api).org()).await;
+    let job = bare.job_of(tenant(&api).org()).await;
     let mut event = doorbells("agent-runner", &job).remove(0);
     event.records[0].body = Some("{\"org\":".to_owned());
     let mut missing = event.records[0].clone();
@@ -161,7 +132,7 @@ async fn a_message_that_is_no_doorbell_is_not_delivered_again() {
     let deadline = bare.clock.now().plus(INVOCATION);
     let response = batch::run_doorbells(&runner, event, deadline).await;
     assert!(response.batch_item_failures.is_empty(), "{response:?}");
-    assert_eq!(state(&bare.store, &job).await, JobState::Ready);
+    assert_eq!(bare.job(&job).await.state, JobState::Ready);
 }
 
 #[tokio::test]
@@ -240,8 +211,8 @@ async fn the_schedule_takes_back_what_a_dead_worker_held() {
         Turn::text("Never.").gated_after(0, &gate),
         Turn::text("Done."),
     ]);
-    let runner = agents(&bare, model.clone());
-    let job = job_of(&bare.store, tenant(&api).org()).await;
+    let runner = bare.agents(&model, Policy::public());
+    let job = bare.job_of(tenant(&api).org()).await;
     let event = doorbells("agent-runner", &job).remove(0);
     // The worker dies while the model speaks.
     let deadline = bare.clock.now().plus(INVOCATION);
@@ -249,7 +220,7 @@ async fn the_schedule_takes_back_what_a_dead_worker_held() {
         _ = batch::run_doorbells(&runner, event.clone(), deadline) => panic!("it does not end"),
         () = within("the model speaks", gate.arrived()) => {}
     }
-    assert_eq!(state(&bare.store, &job).await, JobState::Leased);
+    assert_eq!(bare.job(&job).await.state, JobState::Leased);
     for sample in samples("sweeper") {
         let event: EventBridgeEvent = serde_json::from_value(sample.json())
             .unwrap_or_else(|error| panic!("{sample}: {error}"));
@@ -258,7 +229,7 @@ async fn the_schedule_takes_back_what_a_dead_worker_held() {
             .await
             .expect("a whole sweep");
         assert_eq!(
-            state(&bare.store, &job).await,
+            bare.job(&job).await.state,
             JobState::Leased,
             "its lease is not over"
         );
@@ -267,7 +238,7 @@ async fn the_schedule_takes_back_what_a_dead_worker_held() {
         sweeper::sweep(&bare.store, bare.store.now())
             .await
             .expect("a whole sweep");
-        assert_eq!(state(&bare.store, &job).await, JobState::Ready);
+        assert_eq!(bare.job(&job).await.state, JobState::Ready);
     }
     let deadline = bare.clock.now().plus(INVOCATION);
     let response = batch::run_doorbells(&runner, event, deadline).await;

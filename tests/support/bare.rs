@@ -2,15 +2,20 @@
 //! the times that it chooses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::{ApiConfig, App};
 use embedded::{Options, Services};
 use identity::KeyEnvironment;
-use kernel::{Clock as _, ManualClock, SystemClock};
+use kernel::{Clock as _, ManualClock, OrgId, SystemClock};
+use lambda::batch;
+use llm::scripted::Scripted;
 use local::issuer::LocalIssuer;
 use local::secrets::Secrets;
+use outbound::Policy;
 use serde_json::json;
 use store::Store;
+use work::{DUE_SHARDS, Delivery, Handler, Job, JobStore as _, Runner, RunnerConfig};
 
 use super::client::{Api, http_client, text};
 
@@ -66,5 +71,61 @@ impl Bare {
             .create("/v1/orgs", &json!({ "name": "Bakery" }))
             .await;
         person.for_org(text(&org["id"]))
+    }
+
+    /// A runner of agents, as the worker has it.
+    pub fn agents(&self, model: &Scripted, outbound: Policy) -> Runner {
+        let outbound = outbound::Client::new(outbound).expect("a client");
+        let model = Arc::new(model.clone());
+        let runner = agent_runner::AgentRunner::new(self.store.clone(), model, outbound);
+        let handlers: Vec<Arc<dyn Handler>> = vec![Arc::new(runner)];
+        batch::runner(&self.store, handlers, RunnerConfig::default())
+    }
+
+    /// The only job of an org that waits or is under way.
+    pub async fn job_of(&self, org: OrgId) -> Job {
+        let horizon = self.store.now().plus(Duration::from_secs(86_400));
+        for shard in 0..DUE_SHARDS {
+            let due = self
+                .store
+                .due(shard, horizon, 100)
+                .await
+                .expect("an answer");
+            if let Some(job) = due.into_iter().find(|job| job.org == org) {
+                return job;
+            }
+        }
+        panic!("{org} has no job");
+    }
+
+    /// A job as it stands.
+    pub async fn job(&self, job: &Job) -> Job {
+        self.store
+            .load(job.org, job.id)
+            .await
+            .expect("an answer")
+            .expect("is there")
+    }
+
+    /// Runs a job, as an invocation that lasts this long, and has its ring answered.
+    pub async fn ring(&self, runner: &Runner, job: &Job, invocation: Duration) {
+        let delivery = self.invoke(runner, job, invocation).await;
+        assert_eq!(delivery, Delivery::Acknowledge);
+    }
+
+    /// Runs a job, as an invocation that lasts this long.
+    pub async fn invoke(&self, runner: &Runner, job: &Job, invocation: Duration) -> Delivery {
+        runner
+            .run(job.doorbell(), self.clock.now().plus(invocation))
+            .await
+    }
+
+    /// Lets the lease of a worker that died end, and has the job taken back.
+    pub async fn bury_worker(&self) {
+        self.clock
+            .advance(RunnerConfig::default().lease + Duration::from_secs(1));
+        sweeper::sweep(&self.store, self.store.now())
+            .await
+            .expect("a whole sweep");
     }
 }

@@ -171,6 +171,26 @@ async fn a_run_ends_at_its_deadline_though_the_model_asks_to_wait() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_large_to_be_kept_ends_the_run_and_says_so() {
+    let model = Scripted::new([
+        Turn::text("x".repeat(500_000)),
+        Turn::calls([("remember", json!({ "text": "x".repeat(450_000) }))]),
+    ]);
+    let world = World::with_model(&model).await;
+    let admin = world.founder("ada").await;
+    let guide = agent(&admin, &["remember"]).await;
+    for _ in 0..2 {
+        let execution = run(&admin, &guide).await;
+        assert_eq!(execution["state"], "failed");
+        assert_eq!(
+            execution["failure"]["code"], "too_large",
+            "{}",
+            execution["failure"]
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_model_that_panics_harms_no_other_run() {
     let model = Scripted::computed(|request, _| {
         let asked = format!("{:?}", request.system);

@@ -4,6 +4,7 @@ mod cancellation;
 mod durability;
 mod failures;
 mod http_tools;
+mod interruptions;
 mod steps;
 mod stream;
 
