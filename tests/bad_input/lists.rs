@@ -77,8 +77,8 @@ async fn a_bad_limit_a_bad_cursor_and_an_unknown_parameter_are_named() {
 async fn pages_of_one_together_are_the_whole_list_in_its_order() {
     let world = World::start().await;
     let fixture = doubled(&world, "one").await;
+    crate::v1::audit::settled(&world, &fixture.admin).await;
     for operation in lists() {
-        // The log goes on while it is read: refusals and reads of secrets are sealed as well.
         let whole = ask(&operation, &fixture.admin, &fixture, "limit=100")
             .await
             .ok();
@@ -96,12 +96,7 @@ async fn pages_of_one_together_are_the_whole_list_in_its_order() {
                 None => break,
             }
         }
-        let whole_again = ask(&operation, &fixture.admin, &fixture, "limit=100")
-            .await
-            .ok();
-        if whole_again["items"].as_array() == Some(&whole) {
-            assert_eq!(walked, whole, "{}", operation.id);
-        }
+        assert_eq!(walked, whole, "{}", operation.id);
     }
 }
 

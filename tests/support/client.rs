@@ -192,7 +192,7 @@ impl Answer {
         assert_eq!(problem["status"], self.status.as_u16(), "{self}");
         assert_eq!(
             problem["type"],
-            format!("https://overglass.dev/problems/{code}"),
+            format!("urn:overglass:problem:{code}"),
             "{self}"
         );
         for text in ["title", "detail"] {

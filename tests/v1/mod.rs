@@ -2,7 +2,7 @@
 
 mod agents;
 mod api_keys;
-mod audit;
+pub mod audit;
 mod executions;
 mod files;
 mod invitations;

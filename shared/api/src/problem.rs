@@ -15,7 +15,7 @@ use store::{CommitError, ReadError};
 use utoipa::ToSchema;
 
 /// The base of problem types; each is documented under its code.
-const TYPE_BASE: &str = "https://overglass.dev/problems/";
+const TYPE_BASE: &str = "urn:overglass:problem:";
 
 /// The media type of problem documents.
 pub(crate) const PROBLEM_TYPE: &str = "application/problem+json";

@@ -1,0 +1,151 @@
+//! Every kind of change, and who is said to have made it.
+
+use std::collections::BTreeSet;
+
+use domain::event::EventKind;
+use serde_json::json;
+
+use super::{entries, settled};
+use crate::support::fixture::Fixture;
+use crate::support::{World, eventually, text};
+
+#[tokio::test]
+async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
+    let world = World::start().await;
+    let fixture = Fixture::build(&world, "one").await;
+    let admin = &fixture.admin;
+    let me = text(&admin.get("/v1/users/me").await.ok()["id"]);
+    change_everything(&world, &fixture).await;
+    settled(&world, admin).await;
+    let entries = entries(admin).await;
+    let seen: BTreeSet<&str> = entries.iter().map(|entry| entry.kind.name()).collect();
+    // The org's own end is sealed as well; it is seen by nobody after it.
+    let unseen = [EventKind::OrgDeleted, EventKind::ExecutionFailed];
+    let expected = EventKind::ALL
+        .iter()
+        .filter(|kind| !unseen.contains(kind))
+        .map(|kind| kind.name());
+    let missing: Vec<&str> = expected.filter(|kind| !seen.contains(kind)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+    let created = entries
+        .iter()
+        .find(|entry| entry.kind == EventKind::AgentCreated)
+        .expect("seen");
+    assert_eq!(created.subject, fixture.id("agent_id"));
+    assert_eq!(
+        serde_json::to_value(created.actor).expect("JSON"),
+        json!({ "kind": "user", "id": me })
+    );
+    assert!(
+        created.correlation_id.starts_with("req_"),
+        "{}",
+        created.correlation_id
+    );
+    // A change says what was before and after.
+    let renamed = entries
+        .iter()
+        .find(|entry| entry.kind == EventKind::OrgUpdated)
+        .expect("seen");
+    let name = &renamed.data["changes"]["name"];
+    assert_eq!(
+        name,
+        &json!({ "before": "Org of one-admin", "after": "Bakery" })
+    );
+    // No event tells a secret.
+    let all = serde_json::to_string(&entries).expect("JSON");
+    for secret in [&fixture.token, admin.credential(), "og_local_"] {
+        assert!(!all.contains(secret), "{secret}");
+    }
+}
+
+/// Changes and deletes one of everything, after all of it was created.
+async fn change_everything(world: &World, fixture: &Fixture) {
+    let admin = &fixture.admin;
+    let confirm = fixture.path("/v1/files/{file_id}/confirm");
+    admin.post(&confirm, &json!({})).await.ok();
+    let documents = fixture.path("/v1/knowledge-bases/{knowledge_base_id}/documents");
+    eventually("the document is indexed", async || {
+        let all = admin.list(&documents).await;
+        (all[0]["status"] == "ready").then_some(())
+    })
+    .await;
+    let base = fixture.id("knowledge_base_id");
+    let bad = world.upload(admin, "text.pdf", b"no PDF", Some(base)).await;
+    admin
+        .post(
+            &format!("/v1/files/{}/confirm", text(&bad["id"])),
+            &json!({}),
+        )
+        .await
+        .ok();
+    eventually("the bad file fails", async || {
+        let file = admin
+            .get(&format!("/v1/files/{}", text(&bad["id"])))
+            .await
+            .ok();
+        (file["status"] == "failed").then_some(())
+    })
+    .await;
+    fixture
+        .member
+        .get("/v1/api-keys")
+        .await
+        .problem(403, "forbidden");
+    for (template, body) in [
+        ("/v1/orgs/{org_id}", json!({ "name": "Bakery" })),
+        (
+            "/v1/orgs/{org_id}/members/{user_id}",
+            json!({ "role": "manager" }),
+        ),
+        ("/v1/agents/{agent_id}", json!({ "description": "B" })),
+        ("/v1/tools/{tool_id}", json!({ "description": "B" })),
+        ("/v1/tasks/{task_id}", json!({ "title": "B" })),
+        (
+            "/v1/knowledge-bases/{knowledge_base_id}",
+            json!({ "name": "B" }),
+        ),
+    ] {
+        admin.patch(&fixture.path(template), &body).await.ok();
+    }
+    let assign = json!({ "agent_id": fixture.id("agent_id") });
+    admin
+        .post(&fixture.path("/v1/tasks/{task_id}/assign"), &assign)
+        .await
+        .ok();
+    let status = json!({ "status": "cancelled" });
+    admin
+        .post(&fixture.path("/v1/tasks/{task_id}/status"), &status)
+        .await
+        .ok();
+    let rotate = fixture.path("/v1/api-keys/{key_id}/rotate");
+    admin.post(&rotate, &json!({})).await.ok();
+    let run = json!({ "agent_id": fixture.id("agent_id"), "input": "?" });
+    eventually("a run is cancelled in time", async || {
+        let execution = admin.create("/v1/executions", &run).await;
+        let cancel = format!("/v1/executions/{}/cancel", text(&execution["id"]));
+        let ended = admin.post(&cancel, &json!({})).await.ok();
+        (ended["state"] == "cancelled").then_some(())
+    })
+    .await;
+    for template in [
+        "/v1/agents/{agent_id}/memories/{memory_id}",
+        "/v1/knowledge-bases/{knowledge_base_id}/documents/{file_id}",
+        "/v1/files/{file_id}",
+        "/v1/api-keys/{key_id}",
+        "/v1/agents/{agent_id}",
+        "/v1/tools/{tool_id}",
+        "/v1/tasks/{task_id}",
+        "/v1/orgs/{org_id}/invitations/{invitation_id}",
+        "/v1/orgs/{org_id}/members/{user_id}",
+    ] {
+        admin.delete(&fixture.path(template)).await.gone();
+    }
+    admin
+        .delete(&format!("{documents}/{}", text(&bad["id"])))
+        .await
+        .gone();
+    admin
+        .delete(&fixture.path("/v1/knowledge-bases/{knowledge_base_id}"))
+        .await
+        .gone();
+}
