@@ -20,16 +20,16 @@ mod rules;
 mod state;
 mod step;
 
+use crate::say;
 use explore::explore;
 use rules::{Rules, Scope};
 
-#[expect(clippy::print_stdout, reason = "the figures are the point")]
 fn check(name: &str, scope: &Scope) {
     let explored = explore(scope, &Rules::HONEST);
-    println!(
+    say(&format!(
         "model, {name}: {} states, {} transitions, depth {}, {} ended",
         explored.states, explored.transitions, explored.depth, explored.ended
-    );
+    ));
     if let Some(counterexample) = &explored.counterexample {
         panic!("{name}: {counterexample}");
     }

@@ -16,6 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::life::{Verdict, simulate};
+use crate::say;
 use crate::world::lock;
 use crate::world::store::Sabotage;
 
@@ -91,21 +92,20 @@ fn from_env(name: &str) -> Option<u64> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are the point")]
 fn no_fault_loses_a_job_or_repeats_an_effect() {
     if let Some(seed) = from_env("OVERGLASS_SIMULATION_SEED") {
         let verdict = simulate(seed, Sabotage::Nothing, true);
         for line in &verdict.history {
-            println!("{line}");
+            say(line);
         }
         assert_eq!(verdict.violations, Vec::<String>::new(), "seed {seed}");
         return;
     }
     let seeds = from_env("OVERGLASS_SIMULATION_SEEDS").unwrap_or(10_000);
     let (finished, totals) = run_seeds(seeds, Sabotage::Nothing, |_| false);
-    println!("simulation: {finished} seeds");
+    say(&format!("simulation: {finished} seeds"));
     for (name, count) in &totals.counts {
-        println!("  {name}: {count}");
+        say(&format!("  {name}: {count}"));
     }
     if let Some((seed, violations)) = totals.failures.first() {
         panic!(
