@@ -134,21 +134,17 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
             Section::Executions => product::on_its_threads(executions::measure(&root, &effort)),
             Section::Extraction => extraction::measure(&effort, arguments.peers.as_deref()),
         };
-        match measured {
-            Ok(figures) => {
-                let text = format!("{circumstances}\n\n{}", figures.trim_end());
-                say(&format!("{text}\n"));
-                if !arguments.quick {
-                    report::keep(&root, section.name(), &text)?;
-                }
+        let kept = measured.and_then(|figures| {
+            let text = format!("{circumstances}\n\n{}", figures.trim_end());
+            say(&format!("{text}\n"));
+            if arguments.quick {
+                return Ok(());
             }
-            Err(error) => {
-                all_measured = false;
-                say(&format!(
-                    "{} could not be measured: {error:#}\n",
-                    section.name()
-                ));
-            }
+            report::keep(&root, section.name(), &text)
+        });
+        if let Err(error) = kept {
+            all_measured = false;
+            say(&format!("{} failed: {error:#}\n", section.name()));
         }
     }
     Ok(all_measured)

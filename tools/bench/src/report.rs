@@ -91,17 +91,22 @@ pub fn keep(root: &Path, section: &str, figures: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => SKELETON.to_owned(),
         Err(error) => return Err(error).with_context(|| format!("cannot read {DOCUMENT}")),
     };
-    let document = with_figures(&document, section, figures)
-        .with_context(|| format!("{DOCUMENT} has no marks for the section {section}"))?;
-    std::fs::write(&path, document).with_context(|| format!("cannot write {DOCUMENT}"))
+    std::fs::write(&path, with_figures(&document, section, figures))
+        .with_context(|| format!("cannot write {DOCUMENT}"))
 }
 
-fn with_figures(document: &str, section: &str, figures: &str) -> Option<String> {
+/// The document with new figures between the marks of a section; at its end, where it has none.
+fn with_figures(document: &str, section: &str, figures: &str) -> String {
     let begin = format!("<!-- begin {section} -->");
     let end = format!("<!-- end {section} -->");
-    let (before, rest) = document.split_once(&begin)?;
-    let (_, after) = rest.split_once(&end)?;
-    Some(format!("{before}{begin}\n\n{figures}\n\n{end}{after}"))
+    let marked = document
+        .split_once(&begin)
+        .and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let figures = format!("{begin}\n\n{figures}\n\n{end}");
+    match marked {
+        Some((before, after)) => format!("{before}{figures}{after}"),
+        None => format!("{}\n\n## The {section}\n\n{figures}\n", document.trim_end()),
+    }
 }
 
 #[cfg(test)]
@@ -133,11 +138,14 @@ mod tests {
     fn every_section_has_a_place_and_the_others_stay() {
         let mut document = SKELETON.to_owned();
         for section in Section::value_variants() {
-            document = with_figures(&document, section.name(), section.name()).unwrap();
+            document = with_figures(&document, section.name(), section.name());
         }
-        let again = with_figures(&document, "api", "new figures").unwrap();
+        let again = with_figures(&document, "api", "new figures");
         assert!(again.contains("new figures") && again.contains("\n\nfunctions\n\n"));
         assert_eq!(again.replace("new figures", "api"), document);
-        assert_eq!(with_figures(&document, "nowhere", ""), None);
+        let more = with_figures(&document, "new", "first");
+        assert!(more.starts_with(document.trim_end()) && more.contains("\n\nfirst\n\n"));
+        let changed = with_figures(&more, "new", "second");
+        assert_eq!(changed, more.replace("first", "second"));
     }
 }
