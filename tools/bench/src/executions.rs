@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use http::{Method, StatusCode};
+use kernel::Timestamp;
 use llm::scripted::{Scripted, Turn};
 use llm::{ChatRequest, Message};
 use local::client::text;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -49,7 +51,7 @@ impl LastTurns {
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 }
 
@@ -88,6 +90,8 @@ async fn measure_on(
         "executions/s",
         "p50 ms",
         "p95 ms",
+        "waiting p50 ms",
+        "running p50 ms",
         "DynamoDB calls each",
         "CPU host ms",
         "CPU store ms",
@@ -141,33 +145,36 @@ async fn run(
 ) -> anyhow::Result<Vec<String>> {
     product.rest().await?;
     let (calls_before, began) = (product.calls(), Instant::now());
-    let looks = Arc::new(Mutex::new(0u64));
     let plan = Plan {
         address: product.address(),
         connections: parallel,
         warm_up: effort.warm_up,
         window: effort.window,
     };
+    let all = Arc::new(Mutex::new(Vec::new()));
     let looker = product.request(Method::GET, "/v1/executions", None);
-    let (starters, counted) = (starters(product, agent), Arc::clone(&looks));
+    let (starters, noted) = (starters(product, agent), Arc::clone(&all));
     let last_turns = last_turns.clone();
-    let measured = closed_loop(plan, async move |connection: &mut Connection, number| {
+    let turn = async move |connection: &mut Connection, number| {
         let input = format!("Question {parallel}-{number}: how long is a duty shift?");
-        let looked = execute(connection, &starters(&input), &looker, &last_turns, &input).await?;
-        *counted.lock().unwrap_or_else(PoisonError::into_inner) += looked;
+        let done = execute(connection, &starters(&input), &looker, &last_turns, &input).await?;
+        locked(&noted).push(done);
         Ok(())
-    })
-    .await?;
+    };
+    let measured = closed_loop(plan, turn).await?;
     // The event log is followed after the fact, and is part of what an execution costs.
     product.rest().await?;
-    let looked = *looks.lock().unwrap_or_else(PoisonError::into_inner);
-    let calls = (product.calls() - calls_before) as f64
-        - looked as f64
-        - product.idle_calls * began.elapsed().as_secs_f64();
+    let idle = product.idle_calls * began.elapsed().as_secs_f64();
+    let all = locked(&all);
+    let looks: u64 = all.iter().map(|done| done.looks).sum();
+    let calls = (product.calls() - calls_before) as f64 - looks as f64 - idle;
+    let of_each = |read: fn(&Done) -> Duration| median(&all.iter().map(read).collect::<Vec<_>>());
     Ok(vec![
         amount(measured.rate()),
         millis(median(&measured.latencies)),
         millis(percentile(&measured.latencies, 0.95).unwrap_or_default()),
+        of_each(|done| done.waited).as_millis().to_string(),
+        of_each(|done| done.ran).as_millis().to_string(),
         format!("{:.1}", calls / measured.turns as f64),
         millis(measured.cpu_per_turn(HOST_THREADS)),
         millis(measured.cpu_per_turn(STORE_THREADS)),
@@ -186,14 +193,33 @@ fn starters(product: &Product, agent: &str) -> impl Fn(&str) -> Requester + Send
     }
 }
 
-/// Starts an execution and waits for its end. Returns how often it was looked at.
+/// An execution as the API shows it.
+#[derive(Deserialize)]
+struct Execution {
+    state: String,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+/// An execution that was completed.
+struct Done {
+    /// How often it was looked at.
+    looks: u64,
+    /// From its creation until a worker began with it, in whole milliseconds.
+    waited: Duration,
+    /// From then until its end, in whole milliseconds.
+    ran: Duration,
+}
+
+/// Starts an execution and waits for its end.
 async fn execute(
     connection: &mut Connection,
     start: &Requester,
     looker: &Requester,
     last_turns: &LastTurns,
     input: &str,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Done> {
     let last_turn = last_turns.expect(input);
     let created = connection.send(start.make()?, StatusCode::CREATED).await?;
     let created: Value = serde_json::from_slice(&created)?;
@@ -205,15 +231,32 @@ async fn execute(
     let mut looks = 0;
     while began.elapsed() < PATIENCE {
         looks += 1;
-        let execution = connection
+        let body = connection
             .send(looker.make_at(&path)?, StatusCode::OK)
             .await?;
-        let execution: Value = serde_json::from_slice(&execution)?;
-        match execution["state"].as_str() {
-            Some("completed") => return Ok(looks),
-            Some("queued" | "running") => tokio::time::sleep(LOOK).await,
-            _ => bail!("an execution went wrong: {execution}"),
+        let execution: Execution = serde_json::from_slice(&body)?;
+        match (
+            execution.state.as_str(),
+            execution.started_at,
+            execution.finished_at,
+        ) {
+            ("completed", Some(started), Some(finished)) => {
+                return Ok(Done {
+                    looks,
+                    waited: started.since(execution.created_at),
+                    ran: finished.since(started),
+                });
+            }
+            ("queued" | "running", ..) => tokio::time::sleep(LOOK).await,
+            _ => bail!(
+                "an execution went wrong: {}",
+                String::from_utf8_lossy(&body)
+            ),
         }
     }
     bail!("an execution was not completed within {PATIENCE:?}")
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

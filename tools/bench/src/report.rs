@@ -143,9 +143,9 @@ mod tests {
         let again = with_figures(&document, "api", "new figures");
         assert!(again.contains("new figures") && again.contains("\n\nfunctions\n\n"));
         assert_eq!(again.replace("new figures", "api"), document);
-        let more = with_figures(&document, "new", "first");
-        assert!(more.starts_with(document.trim_end()) && more.contains("\n\nfirst\n\n"));
-        let changed = with_figures(&more, "new", "second");
-        assert_eq!(changed, more.replace("first", "second"));
+        let more = with_figures(&document, "new", "figure 1");
+        assert!(more.starts_with(document.trim_end()) && more.contains("\n\nfigure 1\n\n"));
+        let changed = with_figures(&more, "new", "figure 2");
+        assert_eq!(changed, more.replace("figure 1", "figure 2"));
     }
 }
