@@ -134,7 +134,8 @@ fn bomb_in_a_wrapping() {
     assert_eq!(outcome.unwrap_err(), Rejection::ParserPanicked);
 }
 
-/// Ten forms that each paint ten forms, and so on: more work than time.
+/// Ten forms that each paint ten forms, and so on: more work than there is time or memory for.
+/// Which of the two runs out first depends on the machine.
 #[test]
 fn forms_that_multiply() {
     let levels = 20;
@@ -164,7 +165,7 @@ fn forms_that_multiply() {
         Ok(processed) => assert!(processed.document.text().len() < 4 * MIB as usize),
         Err(rejection) => {
             assert!(
-                ["timed_out", "empty"].contains(&rejection.code()),
+                ["timed_out", "empty", "parser_panicked"].contains(&rejection.code()),
                 "{rejection:?}"
             );
         }
