@@ -26,7 +26,7 @@ pub fn spends_it(operation: &Operation) -> bool {
     operation.method == http::Method::DELETE
         || matches!(
             operation.id.as_str(),
-            "set_task_status" | "add_document" | "accept_invitation"
+            "set_task_status" | "add_document" | "accept_invitation" | "answer_approval"
         )
 }
 

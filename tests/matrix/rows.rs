@@ -99,6 +99,10 @@ pub const ROWS: &[Row] = &[
     Row::of("get_api_key"),
     Row::of("revoke_api_key"),
     Row::of("rotate_api_key").body(|_| json!({ "overlap_seconds": 60 })),
+    Row::of("list_approvals"),
+    Row::of("get_approval"),
+    Row::of("answer_approval").body(|_| json!({ "decision": "approve", "reason": "As agreed." })),
+    Row::of("create_approval_link").body(|_| json!({ "expires_in_seconds": 3_600 })),
     Row::of("list_agents"),
     Row::of("create_agent").body(|fixture| {
         let mut agent = fixture::agent("Guide");
@@ -127,6 +131,9 @@ pub const ROWS: &[Row] = &[
     Row::of("get_tool"),
     Row::of("update_tool").body(|_| json!({ "action": fixture::tool("any")["action"] })),
     Row::of("delete_tool"),
+    Row::of("get_tool_credential"),
+    Row::of("set_tool_credential").body(|_| json!({ "kind": "bearer", "token": "t0ken" })),
+    Row::of("remove_tool_credential"),
     Row::of("list_tasks"),
     Row::of("create_task").body(|fixture| {
         json!({

@@ -23,6 +23,7 @@ type Function = (&'static str, fn() -> Routes);
 pub const ROUTES: &[Function] = &[
     ("agents", agents::routes),
     ("api-keys", api_keys::routes),
+    ("approvals", approvals::routes),
     ("audit", audit::routes),
     ("docs", docs::routes),
     ("executions", executions::routes),
@@ -102,6 +103,7 @@ fn read(sample: &Sample, fixture: &Fixture, operation: Option<&Operation>) -> Re
     } else {
         &fixture.admin
     };
+    text = text.replace("APPROVAL_LINK", &fixture.link);
     text = text.replace("Bearer TOKEN", &format!("Bearer {}", caller.credential()));
     assert!(
         !text.contains(ANY_ID),

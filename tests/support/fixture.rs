@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use domain::approval::ApprovalPolicy;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::asked::{self, Asked};
 use super::client::{Api, text};
-use super::world::{World, ended, eventually};
+use super::world::{World, ended, eventually, tenant};
 
 const DOCUMENT: &[u8] = b"# Oil\n\nThe gearbox oil is changed every 500 hours.\n";
 
@@ -20,6 +22,8 @@ pub struct Fixture {
     pub ids: BTreeMap<&'static str, String>,
     /// What accepts the invitation.
     pub token: String,
+    /// What answers the approval of this org: the last part of the link's address.
+    pub link: String,
 }
 
 impl Fixture {
@@ -37,6 +41,7 @@ impl Fixture {
                 ("version", "1".to_owned()),
             ]),
             token: String::new(),
+            link: String::new(),
             admin,
             manager,
             member,
@@ -62,6 +67,9 @@ impl Fixture {
             "tool_id",
             &api.create("/v1/tools", &tool("find_parcel")).await,
         );
+        let credential = json!({ "kind": "bearer", "token": "t0ken" });
+        let path = self.path("/v1/tools/{tool_id}/credential");
+        api.put(&path, &credential).await.ok();
         let base = api
             .create("/v1/knowledge-bases", &json!({ "name": "Handbooks" }))
             .await;
@@ -88,6 +96,19 @@ impl Fixture {
             .pop()
             .expect("the agent remembers");
         self.note("memory_id", &memory);
+        let asked = self.ask(world).await;
+        self.ids.insert("approval_id", asked.only().id.to_string());
+        let path = self.path("/v1/approvals/{approval_id}/links");
+        let link = text(&api.create(&path, &json!({})).await["path"]);
+        self.link = link.rsplit('/').next().unwrap_or_default().to_owned();
+    }
+
+    /// Has an execution of the agent wait for an approval.
+    pub async fn ask(&self, world: &World) -> Asked {
+        let agent = self.id("agent_id").parse().expect("an agent's id");
+        let policy = ApprovalPolicy::default();
+        let subjects = vec![asked::may_remember()];
+        asked::ask(world.store(), tenant(&self.admin), agent, &policy, subjects).await
     }
 
     /// Adds a second of everything that is listed, so that every list has two pages of one item.
@@ -116,6 +137,7 @@ impl Fixture {
         let execution = &created[6];
         ended(api, &text(&execution["id"])).await;
         world.upload(api, "second.md", DOCUMENT, Some(base)).await;
+        self.ask(world).await;
         let path = format!("/v1/agents/{}", self.id("agent_id"));
         api.patch(&path, &json!({ "description": "Knows the oil." }))
             .await

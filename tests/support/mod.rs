@@ -1,5 +1,6 @@
 //! What every journey stands on.
 
+pub mod asked;
 pub mod bare;
 pub mod client;
 pub mod fixture;

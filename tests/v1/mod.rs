@@ -2,6 +2,7 @@
 
 mod agents;
 mod api_keys;
+mod approvals;
 pub mod audit;
 mod executions;
 mod files;
@@ -9,5 +10,6 @@ mod invitations;
 mod knowledge_bases;
 mod orgs;
 mod tasks;
+mod tool_credentials;
 mod tools;
 mod users;

@@ -52,7 +52,7 @@ def describe(emulator, resources, api, tokens):
         "secret_access_key": emulator["secret_access_key"],
         "tables": {
             name: data.physical(f"{name.capitalize()}Table")
-            for name in ["core", "work", "log", "metrics", "knowledge", "audit", "ephemeral"]
+            for name in ["core", "work", "log", "metrics", "knowledge", "audit", "ledger", "vault", "ephemeral"]
         },
         "bucket": data.physical("FilesBucket"),
         "queues": {

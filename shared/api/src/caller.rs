@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use domain::api_key::KeySecret;
 use domain::event::{Actor, EventKind};
-use domain::org::Member;
+use domain::org::{Member, Role};
 use domain::permission::Permission;
 use domain::user::User;
 use http::header::AUTHORIZATION;
@@ -214,6 +214,12 @@ impl Caller {
             actor: self.principal.actor(),
             correlation_id: self.request.request_id.clone(),
         }
+    }
+
+    /// The caller's role in the org, for people who are members of it.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.membership.as_ref().map(|member| member.role)
     }
 
     /// Whether the caller has a permission in the org.

@@ -18,6 +18,7 @@
 //! documents for whatever goes wrong, `Idempotency-Key`, logs and metrics.
 
 mod app;
+mod approvals;
 mod body;
 mod cache;
 mod caller;
@@ -25,6 +26,7 @@ mod etag;
 mod idempotency;
 pub mod openapi;
 mod paging;
+mod policy;
 mod problem;
 mod query;
 mod request;
@@ -41,10 +43,12 @@ pub use etag::{IfMatch, Versioned, created};
 pub use idempotency::shown_once;
 pub use openapi::Problems;
 pub use paging::{Listing, MAX_CURSOR_CHARS, PageQuery, Paging, limit_in_range};
+pub use policy::ApprovalPolicyBody;
 pub use problem::{FieldProblem, Problem};
 pub use query::Query;
 pub use request::RequestContext;
 pub use resource::{Granted, Owned, Read, Resource, Write};
+pub use resources::{AgentAccount, ExecutionAccount};
 pub use service::{service, service_of};
 
 /// A function's routes, with what documents them.

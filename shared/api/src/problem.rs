@@ -4,11 +4,15 @@
 //! is one, goes to the log, once, when the problem becomes a response.
 
 use axum::response::{IntoResponse, Response};
+use domain::approval::ApprovalState;
 use domain::execution::IllegalTransition as IllegalExecutionTransition;
 use domain::org::MembershipError;
 use domain::task::IllegalTransition;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use store::approvals::AnswerError;
+use store::budgets::RemoveError;
+use store::credentials::CredentialError;
 use store::objects::ObjectError;
 use store::orgs::MemberChangeError;
 use store::{CommitError, ReadError};
@@ -27,6 +31,7 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     errors: Vec<FieldProblem>,
+    current: Option<serde_json::Value>,
     retry_after: Option<u32>,
     cause: Option<String>,
     outcome_unknown: bool,
@@ -65,6 +70,10 @@ pub(crate) struct ProblemDocument {
     /// Every field that is wrong, where fields are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
+    /// What stands instead, where the request came after another that cannot be undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    current: Option<serde_json::Value>,
 }
 
 impl Problem {
@@ -76,6 +85,7 @@ impl Problem {
             code,
             detail: detail.into(),
             errors: Vec::new(),
+            current: None,
             retry_after: None,
             cause: None,
             outcome_unknown: false,
@@ -176,6 +186,19 @@ impl Problem {
         self
     }
 
+    /// The same problem, with what stands instead of what was asked for.
+    #[must_use]
+    pub fn with_current(mut self, current: &impl Serialize) -> Self {
+        self.current = serde_json::to_value(current).ok();
+        self
+    }
+
+    /// What is wrong, for people.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -197,6 +220,7 @@ impl Problem {
             code: self.code,
             detail: self.detail,
             errors: self.errors,
+            current: self.current,
         };
         serde_json::to_string(&document).unwrap_or_default()
     }
@@ -247,6 +271,9 @@ impl From<CommitError> for Problem {
                 Self::conflict("already_exists", format!("This {noun} exists already."))
             }
             CommitError::Changed { noun } => Self::changed(noun),
+            CommitError::OverBudget { .. } => {
+                Self::conflict("over_budget", format!("{}.", capitalised(&error.to_string())))
+            }
             CommitError::TooLarge { .. } | CommitError::ItemTooLarge { .. } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
@@ -289,6 +316,40 @@ impl From<store::Error> for Problem {
     }
 }
 
+impl From<CredentialError> for Problem {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Read(error) => error.into(),
+            CredentialError::Commit(error) => error.into(),
+            CredentialError::Origin(error) => Self::conflict(
+                "no_place_for_secrets",
+                format!("This tool can have no credential: {error}."),
+            ),
+            CredentialError::OtherOrigin { .. } => Self::conflict(
+                "no_place_for_secrets",
+                "The tool's address was changed since its credential was set: set it again.",
+            ),
+            CredentialError::Vault(error) if error.is_transient() => Self::unavailable(error),
+            CredentialError::Vault(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<RemoveError> for Problem {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Reserved { reserved } => Self::conflict(
+                "budget_in_use",
+                format!(
+                    "{reserved} credits are set aside for calls under way. Remove the budget when \
+                     they have ended."
+                ),
+            ),
+            RemoveError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<MemberChangeError> for Problem {
     fn from(error: MemberChangeError) -> Self {
         match error {
@@ -297,6 +358,38 @@ impl From<MemberChangeError> for Problem {
                 "The last admin of an organization can be neither removed nor demoted.",
             ),
             MemberChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AnswerError> for Problem {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Closed(approval) => {
+                let (code, detail) = match approval.state {
+                    ApprovalState::Answered => {
+                        ("approval_answered", "This approval was answered already.")
+                    }
+                    ApprovalState::Pending | ApprovalState::Expired => (
+                        "approval_expired",
+                        "The time in which this approval could be answered is over.",
+                    ),
+                    ApprovalState::Withdrawn => (
+                        "approval_withdrawn",
+                        "The execution ended before this approval was answered.",
+                    ),
+                };
+                Self::conflict(code, detail).with_current(&*approval)
+            }
+            AnswerError::Ended(state) => Self::conflict(
+                "approval_withdrawn",
+                format!("The execution that asked is {}.", state.name()),
+            ),
+            AnswerError::LinkUsed => {
+                Self::new(StatusCode::GONE, "link_used", "This link was used before.")
+            }
+            AnswerError::Contended => Self::unavailable(error),
+            AnswerError::Store(error) => error.into(),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use domain::agent::Agent;
 use domain::api_key::ApiKey;
+use domain::approval::Approval;
 use domain::audit::AuditEntry;
+use domain::budget::{Account, Budget};
 use domain::execution::Execution;
 use domain::file::File;
 use domain::knowledge::{Document, KnowledgeBase};
@@ -12,8 +14,8 @@ use domain::permission::Permission;
 use domain::task::Task;
 use domain::tool::Tool;
 use kernel::{
-    AgentId, ApiKeyId, ExecutionId, FileId, InvitationId, KnowledgeBaseId, MemoryId, OrgId, TaskId,
-    ToolId, UserId,
+    AgentId, ApiKeyId, ApprovalId, ExecutionId, FileId, InvitationId, KnowledgeBaseId, MemoryId,
+    OrgId, TaskId, ToolId, UserId,
 };
 use store::{ReadError, Store, Tenant};
 
@@ -132,6 +134,15 @@ resource!(
     |store, tenant, id, _path| { store.executions(tenant).get(id).await }
 );
 resource!(
+    Approval,
+    ApprovalId,
+    "approval_id",
+    "approval",
+    ExecutionRead,
+    ExecutionWrite,
+    |store, tenant, id, _path| { store.approvals(tenant).get(id).await }
+);
+resource!(
     File,
     FileId,
     "file_id",
@@ -160,6 +171,66 @@ resource!(
         match path.get::<KnowledgeBaseId>("knowledge_base_id") {
             Some(base) => store.knowledge(tenant).document(base, id).await,
             None => Ok(None),
+        }
+    }
+);
+
+/// The account of an agent that exists, or of one that was deleted and has a budget still.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentAccount {
+    pub account: Account,
+}
+
+/// The account that the calls of an execution are paid from: of the one at the beginning of its
+/// chain of calls.
+#[derive(Debug, Clone, Copy)]
+pub struct ExecutionAccount {
+    pub account: Account,
+}
+
+resource!(
+    AgentAccount,
+    AgentId,
+    "agent_id",
+    "agent",
+    BudgetRead,
+    BudgetWrite,
+    |store, tenant, id, _path| {
+        let account = Account::Agent { id };
+        let is_known = store.agents(tenant).get(id).await?.is_some()
+            || store.budgets(tenant).get(account).await?.is_some();
+        Ok(is_known.then_some(Self { account }))
+    }
+);
+resource!(
+    ExecutionAccount,
+    ExecutionId,
+    "execution_id",
+    "execution",
+    BudgetRead,
+    BudgetWrite,
+    |store, tenant, id, _path| {
+        let execution = store.executions(tenant).get(id).await?;
+        Ok(execution.map(|execution| Self {
+            account: Account::Execution {
+                id: execution.root(),
+            },
+        }))
+    }
+);
+// The budget of the org itself: there is no id to name it by.
+resource!(
+    Budget,
+    OrgId,
+    "org_id",
+    "budget",
+    BudgetRead,
+    BudgetWrite,
+    |store, tenant, id, _path| {
+        if id == tenant.org() {
+            store.budgets(tenant).get(Account::Org).await
+        } else {
+            Ok(None)
         }
     }
 );

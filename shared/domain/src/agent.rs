@@ -1,14 +1,20 @@
 //! Agents: instructions, a model, tools, knowledge and limits.
 
-use kernel::{AgentId, KnowledgeBaseId, OrgId, Timestamp, ToolId};
+use std::collections::BTreeMap;
+
+use kernel::{AgentId, KnowledgeBaseId, MicroCredits, OrgId, Timestamp, ToolId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::approval::ApprovalPolicy;
 use crate::event::Actor;
 use crate::tool::Builtin;
 
 /// The most tools an agent may have.
 pub const MAX_TOOLS: usize = 64;
+/// The most agents an agent may call.
+pub const MAX_AGENTS: usize = 16;
 /// The most knowledge bases an agent may search.
 pub const MAX_KNOWLEDGE_BASES: usize = 16;
 
@@ -29,6 +35,17 @@ pub struct AgentSpec {
     pub tools: Vec<ToolRef>,
     /// What it may search.
     pub knowledge_bases: Vec<KnowledgeBaseId>,
+    /// The agents that it may call with `call_agent`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub agents: Vec<AgentId>,
+    /// The tools, by the name that the model knows, whose calls people must approve. A tool may
+    /// ask for approval itself; this adds to it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub approvals: BTreeMap<String, ApprovalPolicy>,
+    /// JSON Schema of the answer, where it must be JSON.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Object>)]
+    pub output_schema: Option<Value>,
     pub limits: Limits,
 }
 
@@ -64,10 +81,18 @@ pub struct Limits {
     #[serde(default = "Limits::default_steps")]
     #[schema(minimum = 1, maximum = 200, default = 25)]
     pub max_steps: u32,
-    /// Seconds from queueing to the end.
+    /// Seconds of running, from the first step to the end; waiting does not count.
     #[serde(default = "Limits::default_seconds")]
     #[schema(minimum = 1, maximum = 86_400, default = 3_600)]
     pub max_seconds: u32,
+    /// Micro-credits that one execution, with those that it calls, may spend.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(minimum = 1)]
+    pub max_micro_credits: Option<MicroCredits>,
+    /// Executions of the agent that may run at the same time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(minimum = 1, maximum = 100)]
+    pub max_concurrent: Option<u32>,
 }
 
 impl Limits {
@@ -75,6 +100,8 @@ impl Limits {
     pub const MAX_STEPS: u32 = 200;
     /// The longest time an agent may be given, in seconds.
     pub const MAX_SECONDS: u32 = 86_400;
+    /// The most executions of an agent that may run at the same time.
+    pub const MAX_CONCURRENT: u32 = 100;
 
     const fn default_steps() -> u32 {
         25
@@ -90,6 +117,8 @@ impl Default for Limits {
         Self {
             max_steps: Self::default_steps(),
             max_seconds: Self::default_seconds(),
+            max_micro_credits: None,
+            max_concurrent: None,
         }
     }
 }

@@ -1,12 +1,28 @@
 //! Executions: one run of an agent, its states, its journal of effects and its stream.
 
-use kernel::{AgentId, ExecutionId, FileId, JobId, KnowledgeBaseId, OrgId, TaskId, Timestamp};
+use std::time::Duration;
+
+use kernel::{
+    AgentId, ApprovalId, ConversationId, ExecutionId, FileId, JobId, KnowledgeBaseId, MicroCredits,
+    OrgId, SwarmId, TaskId, Timestamp, ToolId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::agent::Limits;
-use crate::event::{Actor, EventKind};
+use crate::budget::{Account, Reservation};
+use crate::event::Actor;
+
+mod journal;
+mod state;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use journal::{Effect, EffectOutcome, EffectRequest, RequestedCall, StoredResult};
+pub use state::{ExecutionState, IllegalTransition, MAX_QUEUED, MAX_WAIT};
+pub use stream::{StreamEntry, StreamEntryKind};
 
 /// The most characters an execution's input may have.
 pub const MAX_INPUT_CHARS: usize = 32_000;
@@ -49,98 +65,97 @@ pub struct Execution {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub finished_at: Option<Timestamp>,
     pub updated_at: Timestamp,
+    /// When the state that the run is in ends by itself; absent once the run has ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<Timestamp>,
+    /// The running time that is left, in milliseconds, while the run is not running.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time_left_ms: Option<u64>,
+    /// What the run waits for, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting: Option<Waiting>,
+    /// What the run has cost and what it has reserved.
+    #[serde(skip_serializing_if = "Spending::is_nothing", default)]
+    pub spending: Spending,
+    /// The conversation that the run is a turn of, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub conversation: Option<Turn>,
+    /// The call that this run answers, where another agent made it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent: Option<ParentCall>,
+    /// Runs that this one called and that have not ended.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub children: Vec<ExecutionId>,
+    /// The swarm that the run works for, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub swarm: Option<SwarmId>,
     /// Rises by one with every change; the ETag of the execution.
     pub version: u64,
 }
 
-/// Where an execution stands.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum ExecutionState {
-    /// Waiting for a worker.
-    Queued,
-    /// A worker has it.
-    Running,
-    /// Ended with an answer.
-    Completed,
-    /// Ended without one; `failure` says why.
-    Failed,
-    /// Ended because somebody asked for it.
-    Cancelled,
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Waiting {
+    /// In words, for people.
+    pub reason: String,
+    /// The approvals that are still to be answered.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub approvals: Vec<ApprovalId>,
+    /// The tool that needs a credential.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tool: Option<ToolId>,
+    /// The account that lacks credits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub account: Option<Account>,
 }
 
-impl ExecutionState {
-    /// Every state.
-    pub const ALL: &'static [Self] = &[
-        Self::Queued,
-        Self::Running,
-        Self::Completed,
-        Self::Failed,
-        Self::Cancelled,
-    ];
+/// What a run has cost, and what is set aside for the call that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Spending {
+    /// Micro-credits.
+    pub spent: MicroCredits,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reserved: Option<Reservation>,
+}
 
-    /// The stable name of the state.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether an execution may go from this state to `next`. Staying is not a transition.
-    #[must_use]
-    pub const fn may_become(self, next: Self) -> bool {
-        use ExecutionState::{Cancelled, Completed, Failed, Queued, Running};
-        match self {
-            Queued => matches!(next, Running | Failed | Cancelled),
-            Running => matches!(next, Completed | Failed | Cancelled),
-            Completed | Failed | Cancelled => false,
-        }
-    }
-
-    /// Whether nothing can follow.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
-    }
-
-    /// The event that tells of reaching this state.
-    #[must_use]
-    pub const fn event(self) -> EventKind {
-        match self {
-            Self::Queued => EventKind::ExecutionQueued,
-            Self::Running => EventKind::ExecutionStarted,
-            Self::Completed => EventKind::ExecutionCompleted,
-            Self::Failed => EventKind::ExecutionFailed,
-            Self::Cancelled => EventKind::ExecutionCancelled,
-        }
+impl Spending {
+    fn is_nothing(&self) -> bool {
+        self.spent == MicroCredits::ZERO && self.reserved.is_none()
     }
 }
 
-/// A change of state that the rules do not allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an execution that is `{}` cannot become `{}`", from.name(), to.name())]
-pub struct IllegalTransition {
-    pub from: ExecutionState,
-    pub to: ExecutionState,
+/// A run's place in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Turn {
+    pub id: ConversationId,
+    /// From 1, without gaps.
+    pub turn: u32,
+}
+
+/// The tool call of one run that another run answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParentCall {
+    pub execution: ExecutionId,
+    pub step: u32,
+    pub call: u32,
+    /// The run at the beginning of the chain of calls.
+    pub root: ExecutionId,
+    /// How many calls lie between the root and this run: 1 for a direct one.
+    pub depth: u32,
 }
 
 impl Execution {
-    /// When the run must have ended.
+    /// When the state that the run is in ends by itself.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {
-        self.created_at.plus(std::time::Duration::from_secs(
-            self.limits.max_seconds.into(),
-        ))
+        self.expires_at.unwrap_or_else(|| {
+            self.created_at
+                .plus(Duration::from_secs(self.limits.max_seconds.into()))
+        })
     }
 
-    /// Moves the run to `state` and notes the time.
+    /// Moves the run to `state`, and its deadline with it: a run has [`MAX_QUEUED`] to be begun,
+    /// its agent's `max_seconds` to run, all waits taken out, and [`MAX_WAIT`] for each wait.
     ///
     /// # Errors
     /// [`IllegalTransition`] leaves the run as it was.
@@ -149,20 +164,52 @@ impl Execution {
         state: ExecutionState,
         now: Timestamp,
     ) -> Result<(), IllegalTransition> {
-        if !self.state.may_become(state) {
-            return Err(IllegalTransition {
-                from: self.state,
-                to: state,
-            });
+        let from = self.state;
+        if !from.may_become(state) {
+            return Err(IllegalTransition { from, to: state });
+        }
+        if from == ExecutionState::Running {
+            self.time_left_ms = Some(millis(self.deadline().since(now)));
         }
         self.state = state;
-        if state == ExecutionState::Running {
-            self.started_at = Some(now);
+        match state {
+            ExecutionState::Queued => self.expires_at = Some(now.plus(MAX_QUEUED)),
+            ExecutionState::Running => {
+                let all = u64::from(self.limits.max_seconds) * 1_000;
+                let left = self.time_left_ms.take().unwrap_or(all);
+                self.expires_at = Some(now.plus(Duration::from_millis(left)));
+                self.started_at.get_or_insert(now);
+            }
+            ExecutionState::Paused
+            | ExecutionState::AwaitingInput
+            | ExecutionState::AwaitingAuth
+            | ExecutionState::OverBudget => self.expires_at = Some(now.plus(MAX_WAIT)),
+            ExecutionState::Completed
+            | ExecutionState::Failed
+            | ExecutionState::Cancelled
+            | ExecutionState::Expired => {
+                self.finished_at = Some(now);
+                self.expires_at = None;
+                self.time_left_ms = None;
+            }
         }
-        if state.is_terminal() {
-            self.finished_at = Some(now);
+        // A pause keeps in mind what was waited for: it may be answered meanwhile.
+        if !state.is_waiting() {
+            self.waiting = None;
         }
         Ok(())
+    }
+
+    /// The run at the beginning of the chain of calls that led here: itself where none did.
+    #[must_use]
+    pub fn root(&self) -> ExecutionId {
+        self.parent.map_or(self.id, |parent| parent.root)
+    }
+
+    /// How many calls by other agents led here.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.parent.map_or(0, |parent| parent.depth)
     }
 
     /// The next entry of the stream, which this run has then counted.
@@ -181,6 +228,10 @@ impl Execution {
             data,
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Why something failed, in words.
@@ -254,188 +305,4 @@ pub struct Citation {
     pub heading: Option<String>,
     /// The number of the chunk in its document, from 0.
     pub chunk: u32,
-}
-
-/// One call to the outside, by a model or a tool: noted before it is made and settled after it.
-/// A settled effect is never made again; the journal of a run is at once its conversation and its
-/// trace, so a turn is stored once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Effect {
-    pub execution: ExecutionId,
-    /// The step, from 1.
-    pub step: u32,
-    /// 0 for the model call of the step, then 1, 2, … for its tool calls.
-    pub call: u32,
-    pub request: EffectRequest,
-    /// What came back; absent while the call is under way, or where a worker died during it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub outcome: Option<EffectOutcome>,
-    pub started_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub settled_at: Option<Timestamp>,
-    /// How often the call was begun; more than 1 where a worker died during it.
-    pub attempts: u32,
-}
-
-impl Effect {
-    /// The key that an external service may use to recognise a repeated call.
-    #[must_use]
-    pub fn idempotency_key(execution: ExecutionId, step: u32, call: u32) -> String {
-        format!("{execution}-{step}-{call}")
-    }
-}
-
-/// What was asked of the outside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum EffectRequest {
-    /// A model call. Its messages are the journal up to here and are not stored again.
-    Model { model: String },
-    /// A tool call, as the model asked for it.
-    Tool {
-        call_id: String,
-        name: String,
-        #[schema(value_type = Object)]
-        arguments: Value,
-    },
-}
-
-/// What came back from the outside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum EffectOutcome {
-    /// The model's turn.
-    Model {
-        text: String,
-        tool_calls: Vec<RequestedCall>,
-        /// What the provider wants back unchanged in the next turn, such as signed reasoning.
-        #[serde(skip_serializing_if = "Vec::is_empty", default)]
-        #[schema(value_type = Vec<Object>)]
-        opaque: Vec<Value>,
-        stop_reason: String,
-        #[serde(flatten)]
-        tokens: Tokens,
-    },
-    /// A tool's result, as the model sees it.
-    Tool { content: String, is_error: bool },
-}
-
-/// A tool call that a model asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RequestedCall {
-    /// The model's own name for the call.
-    pub call_id: String,
-    pub name: String,
-    /// An object; a text where the model wrote something that is no JSON object.
-    #[schema(value_type = Object)]
-    pub arguments: Value,
-}
-
-/// One entry of a run's stream. Sequences are 1, 2, 3, … without gaps; the terminal entry is last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct StreamEntry {
-    pub execution: ExecutionId,
-    pub sequence: u64,
-    #[serde(rename = "type")]
-    pub kind: StreamEntryKind,
-    pub at: Timestamp,
-    #[schema(value_type = Object)]
-    pub data: Value,
-}
-
-/// The kinds of stream entries, by their AG-UI names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum StreamEntryKind {
-    RunStarted,
-    StepStarted,
-    TextMessageStart,
-    TextMessageContent,
-    TextMessageEnd,
-    ToolCallStart,
-    ToolCallArgs,
-    ToolCallEnd,
-    ToolCallResult,
-    StepFinished,
-    RunFinished,
-    RunError,
-}
-
-impl StreamEntryKind {
-    /// The AG-UI name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RunStarted => "RUN_STARTED",
-            Self::StepStarted => "STEP_STARTED",
-            Self::TextMessageStart => "TEXT_MESSAGE_START",
-            Self::TextMessageContent => "TEXT_MESSAGE_CONTENT",
-            Self::TextMessageEnd => "TEXT_MESSAGE_END",
-            Self::ToolCallStart => "TOOL_CALL_START",
-            Self::ToolCallArgs => "TOOL_CALL_ARGS",
-            Self::ToolCallEnd => "TOOL_CALL_END",
-            Self::ToolCallResult => "TOOL_CALL_RESULT",
-            Self::StepFinished => "STEP_FINISHED",
-            Self::RunFinished => "RUN_FINISHED",
-            Self::RunError => "RUN_ERROR",
-        }
-    }
-
-    /// Whether the stream ends with an entry of this kind.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::RunFinished | Self::RunError)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn state() -> impl Strategy<Value = ExecutionState> {
-        prop::sample::select(ExecutionState::ALL)
-    }
-
-    proptest! {
-        #[test]
-        fn no_path_leaves_an_end_and_none_completes_without_running(
-            path in prop::collection::vec(state(), 1..20)
-        ) {
-            let mut current = ExecutionState::Queued;
-            let mut ran = false;
-            for next in path {
-                if current.may_become(next) {
-                    prop_assert!(!current.is_terminal());
-                    prop_assert_ne!(current, next);
-                    current = next;
-                    ran |= current == ExecutionState::Running;
-                }
-            }
-            prop_assert!(current != ExecutionState::Completed || ran);
-        }
-    }
-
-    #[test]
-    fn every_open_state_can_be_cancelled_and_can_fail() {
-        for state in ExecutionState::ALL
-            .iter()
-            .filter(|state| !state.is_terminal())
-        {
-            assert!(state.may_become(ExecutionState::Cancelled), "{state:?}");
-            assert!(state.may_become(ExecutionState::Failed), "{state:?}");
-        }
-    }
-
-    #[test]
-    fn stream_names_are_those_of_their_serde_form() {
-        for kind in [
-            StreamEntryKind::RunStarted,
-            StreamEntryKind::ToolCallArgs,
-            StreamEntryKind::RunError,
-        ] {
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
-        }
-    }
 }

@@ -6,7 +6,11 @@
 
 pub mod agent;
 pub mod api_key;
+pub mod approval;
 pub mod audit;
+pub mod budget;
+pub mod conversation;
+pub mod credential;
 pub mod event;
 pub mod execution;
 pub mod file;
@@ -14,6 +18,7 @@ pub mod knowledge;
 pub mod memory;
 pub mod org;
 pub mod permission;
+pub mod price;
 pub mod task;
 pub mod tool;
 pub mod user;

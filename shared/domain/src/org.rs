@@ -37,6 +37,18 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// The stable name of the role.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Manager => "manager",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// A user's place in an org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {

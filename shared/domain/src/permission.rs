@@ -66,6 +66,10 @@ permissions! {
     KnowledgeRead, "knowledge:read", Member;
     /// Create, fill, change and delete knowledge bases.
     KnowledgeWrite, "knowledge:write", Manager;
+    /// See budgets and their ledgers.
+    BudgetRead, "budgets:read", Manager;
+    /// Set, raise, lower and remove budgets.
+    BudgetWrite, "budgets:write", Admin;
     /// Read, search and verify the audit chain.
     AuditRead, "audit:read", Admin;
 }
@@ -179,6 +183,8 @@ files:read       x x x x x
 files:write      x x x - x
 knowledge:read   x x x x x
 knowledge:write  - x x - x
+budgets:read     - x x x x
+budgets:write    - - x - x
 audit:read       - - x x x";
         assert_eq!(table.join("\n"), expected);
     }

@@ -1,18 +1,21 @@
 //! Tools: what an agent may call, and the JSON Schema its arguments must satisfy.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use kernel::{OrgId, Timestamp, ToolId};
+use kernel::{MicroCredits, OrgId, Timestamp, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+
+use crate::approval::ApprovalPolicy;
 
 mod headers;
 mod http;
 mod schema;
 mod template;
 
-pub use headers::{MAX_HEADER_VALUE_BYTES, MAX_HEADERS, header_problem};
+pub use headers::{MAX_HEADER_VALUE_BYTES, MAX_HEADERS, header_problem, secret_header_problem};
 pub use http::{ActionProblem, ExpandedRequest};
 pub use schema::{ArgumentError, ArgumentSchema, MAX_SCHEMA_BYTES};
 pub use template::{MAX_EXPANDED_URL_BYTES, MAX_URL_BYTES, TemplateError, UrlTemplate};
@@ -52,7 +55,36 @@ pub struct ToolSpec {
     /// Whether calling it twice with the same idempotency key does no harm.
     #[serde(default)]
     pub idempotent: bool,
+    /// What follows when a call was interrupted and nobody knows whether it happened.
+    #[serde(default, skip_serializing_if = "OnUnknown::is_automatic")]
+    pub on_unknown: OnUnknown,
+    /// Who must approve a call before it is made, if anybody.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approval: Option<ApprovalPolicy>,
+    /// What a call costs, in micro-credits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(minimum = 0)]
+    pub micro_credits_per_call: Option<MicroCredits>,
     pub action: ToolAction,
+}
+
+/// What follows when a call was interrupted and nobody knows whether it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// An idempotent tool is called again; for another one people are asked.
+    #[default]
+    Automatic,
+    /// People are asked, even where the tool is idempotent.
+    Ask,
+    /// The model is told that the outcome is unknown.
+    Report,
+}
+
+impl OnUnknown {
+    fn is_automatic(&self) -> bool {
+        *self == Self::Automatic
+    }
 }
 
 /// How a registered tool does it.
@@ -61,6 +93,42 @@ pub struct ToolSpec {
 pub enum ToolAction {
     /// An HTTP request to a public address.
     Http(HttpAction),
+    /// The tools of a server that speaks the Model Context Protocol. The model knows each by this
+    /// tool's name, two underscores and the server's name for it.
+    Mcp(McpAction),
+}
+
+impl ToolAction {
+    /// Where its requests go.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Http(action) => &action.url,
+            Self::Mcp(action) => &action.url,
+        }
+    }
+
+    /// The longest that a call takes.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        let seconds = match self {
+            Self::Http(action) => action.timeout_seconds,
+            Self::Mcp(action) => action.timeout_seconds,
+        };
+        Duration::from_secs(seconds.into())
+    }
+}
+
+/// A server that speaks the Model Context Protocol over streamable HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct McpAction {
+    /// The address of its endpoint.
+    #[schema(example = "https://mcp.example.com/mcp")]
+    pub url: String,
+    /// Seconds until a call is given up.
+    #[serde(default = "default_timeout")]
+    #[schema(minimum = 1, maximum = 120, default = 20)]
+    pub timeout_seconds: u32,
 }
 
 /// An HTTP request. GET and DELETE put arguments that the URL does not name into the query; the
@@ -115,6 +183,7 @@ pub enum Builtin {
     Remember,
     CreateTask,
     AskHuman,
+    CallAgent,
 }
 
 impl Builtin {
@@ -125,6 +194,7 @@ impl Builtin {
         Self::Remember,
         Self::CreateTask,
         Self::AskHuman,
+        Self::CallAgent,
     ];
 
     /// The name the model calls it by.
@@ -136,6 +206,7 @@ impl Builtin {
             Self::Remember => "remember",
             Self::CreateTask => "create_task",
             Self::AskHuman => "ask_human",
+            Self::CallAgent => "call_agent",
         }
     }
 
@@ -162,7 +233,12 @@ impl Builtin {
             Self::Remember => "Keep a short statement for later executions of this agent.",
             Self::CreateTask => "Create a task for a person or another agent.",
             Self::AskHuman => {
-                "Ask a person a question. The question becomes a task; the answer arrives later."
+                "Ask a person a question and wait for the answer. Ask only what cannot be found out \
+                 otherwise."
+            }
+            Self::CallAgent => {
+                "Have another agent do something, and wait for its answer. It knows nothing of \
+                 this conversation but what it is told."
             }
         }
     }
@@ -193,8 +269,15 @@ impl Builtin {
             Self::Remember => json!({
                 "type": "object",
                 "properties": {
-                    "text": { "type": "string", "minLength": 1, "maxLength": 2000 },
-                    "kind": { "enum": ["fact", "term", "preference"], "default": "fact" }
+                    "text": { "type": "string", "minLength": 1, "maxLength": 2000,
+                              "description": "One statement that stands by itself." },
+                    "kind": { "enum": ["fact", "term", "preference", "tool_note", "fallback"],
+                              "default": "fact",
+                              "description": "term: what a name means here. preference: how \
+                                  somebody wants things done. tool_note: how a tool is best used. \
+                                  fallback: what to go by when nothing else is known." },
+                    "importance": { "type": "integer", "minimum": 1, "maximum": 10, "default": 5,
+                                    "description": "How much it matters, 10 being most." }
                 },
                 "required": ["text"],
                 "additionalProperties": false
@@ -206,6 +289,16 @@ impl Builtin {
                     "description": { "type": "string", "maxLength": 10000 }
                 },
                 "required": ["title"],
+                "additionalProperties": false
+            }),
+            Self::CallAgent => json!({
+                "type": "object",
+                "properties": {
+                    "agent_id": { "type": "string", "description": "The id of the agent." },
+                    "input": { "type": "string", "minLength": 1, "maxLength": 32000,
+                               "description": "What it is asked, with all that it needs to know." }
+                },
+                "required": ["agent_id", "input"],
                 "additionalProperties": false
             }),
             Self::AskHuman => json!({

@@ -156,6 +156,16 @@ define_ids! {
     TaskId, "tsk", "task";
     /// One run of an agent.
     ExecutionId, "exe", "execution";
+    /// Something that people are asked during an execution.
+    ApprovalId, "apr", "approval";
+    /// A thread of turns with an agent.
+    ConversationId, "cnv", "conversation";
+    /// Agents that work together.
+    SwarmId, "swm", "swarm";
+    /// A message among the agents of a swarm.
+    MessageId, "msg", "message";
+    /// A change of what an account has available.
+    LedgerEntryId, "led", "ledger entry";
     /// Something an agent remembers.
     MemoryId, "mem", "memory";
     /// An uploaded file.

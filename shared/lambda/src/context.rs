@@ -8,12 +8,14 @@ use kernel::env::process_environment;
 use kernel::{SystemClock, Timestamp};
 use lambda_runtime::{Context, Error};
 use store::{Clients, Store, StoreConfig};
+use vault::VaultConfig;
 
 const API_NEEDS: &[&str] = &[
     "OVERGLASS_TABLE_CORE",
     "OVERGLASS_TABLE_LOG",
     "OVERGLASS_TABLE_EPHEMERAL",
 ];
+const VAULT_NEEDS: &[&str] = &["OVERGLASS_TABLE_VAULT"];
 pub(crate) const WORKER_NEEDS: &[&str] = &[
     "OVERGLASS_TABLE_CORE",
     "OVERGLASS_TABLE_LOG",
@@ -27,6 +29,12 @@ pub(crate) async fn app() -> Result<App, Error> {
     Ok(App::new(store(API_NEEDS).await?, config))
 }
 
+pub(crate) async fn app_with_vault() -> Result<App, Error> {
+    let config = ApiConfig::from_env(&process_environment)?;
+    let store = store(&[API_NEEDS, VAULT_NEEDS].concat()).await?;
+    Ok(App::new(with_vault(store)?, config))
+}
+
 pub(crate) async fn open_app() -> Result<App, Error> {
     Ok(App::new(store(&[]).await?, ApiConfig::without_callers()))
 }
@@ -38,6 +46,18 @@ pub(crate) async fn store(needs: &[&str]) -> Result<Store, Error> {
         config,
         Arc::new(SystemClock),
     ))
+}
+
+/// The store with the vault that the environment names. Connects to nothing: a client of KMS is made
+/// when the first secret is sealed or opened.
+///
+/// # Errors
+/// Names what is missing.
+pub fn with_vault(store: Store) -> Result<Store, Error> {
+    StoreConfig::from_env(&process_environment, VAULT_NEEDS)?;
+    let config = VaultConfig::from_env(&process_environment)?;
+    let vault = config.open(&store.clients().sdk, store.clock());
+    Ok(store.with_vault(vault))
 }
 
 /// When Lambda ends this invocation.

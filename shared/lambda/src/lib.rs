@@ -2,7 +2,7 @@
 //!
 //! | trigger | runner |
 //! |---|---|
-//! | HTTP API | [`http`], or [`open`] where nobody signs in |
+//! | HTTP API | [`http`], [`http_with_vault`] where secrets are kept, [`open`] where nobody signs in |
 //! | Function URL with a streamed response | [`streaming`] |
 //! | SQS doorbells | [`worker`] |
 //! | the Log table's stream | [`stream`] |
@@ -27,6 +27,7 @@ use store::Store;
 use work::{Handler, RunnerConfig};
 
 pub use batch::StreamReader;
+pub use context::with_vault;
 pub use lambda_runtime::Error;
 
 /// Serves routes behind the HTTP API.
@@ -36,6 +37,16 @@ pub use lambda_runtime::Error;
 pub async fn http(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
     let app = context::app().await?;
+    lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
+}
+
+/// Serves routes that keep secrets, behind the HTTP API: their store has a vault.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn http_with_vault(routes: api::Routes) -> Result<(), Error> {
+    telemetry::init();
+    let app = context::app_with_vault().await?;
     lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
 }
 

@@ -29,7 +29,10 @@ pub struct ChatRequest {
     /// Sampling temperature; the provider's own default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Asks for a reply that is one JSON document of this shape.
+    /// Asks for a reply whose text is one JSON document of this shape. Whether it is, is checked
+    /// here, whatever the provider promises: [`ModelError::SchemaMismatch`].
+    ///
+    /// [`ModelError::SchemaMismatch`]: crate::ModelError::SchemaMismatch
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<JsonSchema>,
 }
@@ -197,6 +200,29 @@ pub struct JsonSchema {
 }
 
 impl ChatRequest {
+    /// More tokens than a provider counts for the input, for reserving its price before the
+    /// call: no tokenizer makes more tokens of a text than the text has bytes, and what
+    /// providers add for roles, tools and schemas stays below what is allowed for it here.
+    pub fn input_tokens_at_most(&self) -> u64 {
+        const PER_REQUEST: usize = 1024;
+        const PER_MESSAGE: usize = 64;
+        let bytes = serde_json::to_string(self).map_or(usize::MAX, |text| text.len());
+        let allowance = PER_REQUEST + PER_MESSAGE * self.messages.len();
+        u64::try_from(bytes.saturating_add(allowance)).unwrap_or(u64::MAX)
+    }
+
+    /// How many tools were called before, to number further calls by: an id has to be unique in
+    /// its conversation, and not every server gives one.
+    pub(crate) fn calls_before(&self) -> usize {
+        self.messages
+            .iter()
+            .map(|message| match message {
+                Message::Assistant { tool_calls, .. } => tool_calls.len(),
+                _ => 0,
+            })
+            .sum()
+    }
+
     /// The tools to declare to a provider that refuses a history with calls of undeclared tools:
     /// those offered, and when none is offered, those that the history mentions.
     pub(crate) fn declared_tools(&self) -> Vec<ToolSpec> {
@@ -281,6 +307,31 @@ mod tests {
             serde_json::from_value::<ChatRequest>(stored).unwrap(),
             request
         );
+    }
+
+    #[test]
+    fn the_bound_on_input_tokens_grows_with_everything_that_is_sent() {
+        let empty = ChatRequest::default();
+        let text = "\u{1f6e2}".repeat(1000);
+        let bound = |message: Message| {
+            let request = ChatRequest {
+                messages: vec![message],
+                ..ChatRequest::default()
+            };
+            request.input_tokens_at_most()
+        };
+        assert!(empty.input_tokens_at_most() >= 1024);
+        assert!(bound(Message::user(&text)) >= 4000 + 1024);
+        assert!(bound(Message::assistant(&text)) >= 4000 + 1024);
+        let tools = ChatRequest {
+            tools: vec![ToolSpec {
+                name: "t".into(),
+                description: text,
+                parameters: json!({}),
+            }],
+            ..ChatRequest::default()
+        };
+        assert!(tools.input_tokens_at_most() >= 4000 + 1024);
     }
 
     #[test]

@@ -57,6 +57,19 @@ pub enum ModelError {
         /// Who was asked.
         provider: String,
     },
+    /// A model was asked for by `provider::name`, and no such provider is configured here.
+    #[error(
+        "`{model}` cannot be used: no provider `{provider}` is configured here, only {}",
+        .configured.join(", ")
+    )]
+    UnknownProvider {
+        /// What was asked for.
+        model: String,
+        /// The provider that it names.
+        provider: String,
+        /// The providers that can be named instead.
+        configured: Vec<String>,
+    },
     /// The conversation is longer than the model can read.
     #[error("the conversation is too long for the model: {message}")]
     ContextTooLong {
@@ -101,6 +114,12 @@ pub enum ModelError {
         /// What is wrong with it.
         message: String,
     },
+    /// The reply came whole, but it is not the JSON that was asked for.
+    #[error("the reply of the model does not follow the schema that was asked for: {message}")]
+    SchemaMismatch {
+        /// What is wrong with it, and where.
+        message: String,
+    },
     /// The provider failed.
     #[error("the model provider failed with status {status}: {message}")]
     Unavailable {
@@ -139,23 +158,63 @@ impl ModelError {
             | Self::QuotaExhausted { .. }
             | Self::InvalidRequest { .. }
             | Self::UnknownModel { .. }
+            | Self::UnknownProvider { .. }
             | Self::ContextTooLong { .. }
             | Self::ContentFiltered { .. }
             | Self::Interrupted { .. }
-            | Self::MalformedReply { .. } => false,
+            | Self::MalformedReply { .. }
+            | Self::SchemaMismatch { .. } => false,
         }
     }
 
     /// Whether the provider may charge for the failed call: it took the request and we do not
     /// know how far it came. A ledger keeps its reservation in that case.
     pub fn may_have_been_billed(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::ConnectionLost { .. }
+            | Self::Interrupted { .. }
+            | Self::MalformedReply { .. }
+            | Self::SchemaMismatch { .. } => true,
+            // A gateway that gave up on the model does not know either what the model did.
+            Self::Unavailable { status, .. } => matches!(status, 408 | 502 | 504 | 524),
+            _ => false,
+        }
+    }
+
+    /// Whether the provider certainly did not work on the request and may do so shortly: no
+    /// connection was made, or it said that it has no capacity for it now.
+    pub fn is_refused_for_now(&self) -> bool {
         matches!(
             self,
-            Self::Timeout { .. }
-                | Self::ConnectionLost { .. }
-                | Self::Interrupted { .. }
-                | Self::MalformedReply { .. }
+            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::Unreachable { .. }
         )
+    }
+
+    /// Whether another provider may answer what this one could not. A fault in the request
+    /// itself follows it everywhere, and what one provider's filter refuses is not taken to the
+    /// next until one lets it pass.
+    pub fn another_provider_may_help(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::RateLimited { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::Overloaded { .. }
+            | Self::UnknownModel { .. }
+            | Self::ContextTooLong { .. }
+            | Self::Unreachable { .. }
+            | Self::Unavailable { .. }
+            | Self::MalformedReply { .. } => true,
+            Self::Timeout { received_any, .. } | Self::ConnectionLost { received_any } => {
+                !received_any
+            }
+            Self::InvalidRequest { .. }
+            | Self::UnknownProvider { .. }
+            | Self::ContentFiltered { .. }
+            | Self::Interrupted { .. }
+            | Self::SchemaMismatch { .. } => false,
+        }
     }
 
     /// How long the provider asks to wait before another try.
@@ -178,6 +237,7 @@ impl ModelError {
             Self::Overloaded { .. } => "overloaded",
             Self::InvalidRequest { .. } => "invalid_request",
             Self::UnknownModel { .. } => "unknown_model",
+            Self::UnknownProvider { .. } => "unknown_provider",
             Self::ContextTooLong { .. } => "context_too_long",
             Self::ContentFiltered { .. } => "content_filtered",
             Self::Timeout { .. } => "timeout",
@@ -185,6 +245,7 @@ impl ModelError {
             Self::ConnectionLost { .. } => "connection_lost",
             Self::Interrupted { .. } => "interrupted",
             Self::MalformedReply { .. } => "malformed_reply",
+            Self::SchemaMismatch { .. } => "schema_mismatch",
             Self::Unavailable { .. } => "unavailable",
         }
     }
@@ -197,7 +258,9 @@ impl ModelError {
                 received_any: true,
             },
             Self::ConnectionLost { .. } => Self::ConnectionLost { received_any: true },
-            Self::MalformedReply { .. } | Self::Interrupted { .. } => self,
+            Self::MalformedReply { .. }
+            | Self::SchemaMismatch { .. }
+            | Self::Interrupted { .. } => self,
             other => Self::Interrupted {
                 message: other.to_string(),
             },
@@ -254,7 +317,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_about_a_failure_fits_together() {
+        let unavailable = |status| ModelError::Unavailable {
+            status,
+            message: "x".into(),
+            retry_after: None,
+        };
+        assert!(!unavailable(500).may_have_been_billed());
+        assert!(unavailable(504).may_have_been_billed());
+        assert!(unavailable(500).another_provider_may_help());
+        assert!(!unavailable(500).is_refused_for_now());
+        let refused = ModelError::InvalidRequest {
+            message: "x".into(),
+        };
+        assert!(!refused.another_provider_may_help());
+        // Whatever is refused for now is safe to send again, and nobody pays for it.
+        for error in [
+            ModelError::RateLimited { retry_after: None },
+            ModelError::Overloaded { retry_after: None },
+            ModelError::Unreachable {
+                message: "x".into(),
+            },
+        ] {
+            assert!(error.is_refused_for_now() && error.is_retry_safe());
+            assert!(error.another_provider_may_help() && !error.may_have_been_billed());
+        }
+    }
+
+    #[test]
     fn messages_read_as_sentences() {
+        let elsewhere = ModelError::UnknownProvider {
+            model: "acme::m".into(),
+            provider: "acme".into(),
+            configured: vec!["offline".into(), "openai".into()],
+        };
+        assert_eq!(
+            elsewhere.to_string(),
+            "`acme::m` cannot be used: no provider `acme` is configured here, only offline, openai"
+        );
         let limited = ModelError::RateLimited {
             retry_after: Some(Duration::from_millis(1500)),
         };

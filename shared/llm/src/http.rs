@@ -176,6 +176,16 @@ pub(crate) fn secret_header(
     Ok(value)
 }
 
+/// A URL with more path segments, its query kept: some gateways carry an API version there.
+pub(crate) fn under(base: &Url, segments: &[&str]) -> Result<Url, String> {
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| format!("`{base}` cannot be a base URL"))?
+        .pop_if_empty()
+        .extend(segments);
+    Ok(url)
+}
+
 /// Whether the URL points at this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::{Arguments, ChatRequest, OpaquePart, ToolCall};
 use crate::error::ModelError;
-use crate::reply::{ChatResponse, Delta, Usage};
+use crate::reply::{ChatResponse, Delta, PassedOver, StopReason, Usage};
 
 /// A reply as it streams. Dropping it gives up the call and closes its connection.
 pub type DeltaStream = BoxStream<'static, Result<Delta, ModelError>>;
@@ -22,10 +22,18 @@ pub trait ChatModel: Send + Sync {
     /// The provider and the model that answers when a request names none.
     fn id(&self) -> &ModelId;
 
-    /// Starts one call. Resolves once the provider has accepted the request and begun to answer.
+    /// Who may answer a request whose [`ChatRequest::model`] is `requested`, in the order in
+    /// which they are asked. Whoever prices a call before it is made reserves for the dearest;
+    /// [`Delta::Started`] tells who it was.
     ///
-    /// Nothing is retried in here: whoever calls knows whether the call is journalled, what it
-    /// may cost and how long there is to wait.
+    /// # Errors
+    /// [`ModelError::UnknownModel`] or [`ModelError::UnknownProvider`] when nobody can.
+    fn candidates(&self, requested: &str) -> Result<Vec<ModelId>, ModelError> {
+        let name = self.id().resolve(requested)?;
+        Ok(vec![ModelId::new(&self.id().provider, name)])
+    }
+
+    /// Starts one call. Resolves once the provider has accepted the request and begun to answer.
     ///
     /// # Errors
     /// What the provider refused, or why it could not be reached. Errors after the first byte
@@ -37,8 +45,8 @@ pub trait ChatModel: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModelId {
-    /// `offline`, `openai`, `anthropic` or `bedrock`; `openai` stands for every server that
-    /// speaks its protocol.
+    /// `offline`, `openai`, `anthropic`, `gemini`, `mistral` or `bedrock`; `openai` stands for
+    /// every server that speaks its protocol.
     pub provider: String,
     /// The provider's own name for the model.
     pub name: String,
@@ -60,17 +68,19 @@ impl ModelId {
     /// different model than the one asked for would be silent and wrong.
     pub fn resolve<'a>(&'a self, requested: &'a str) -> Result<&'a str, ModelError> {
         let requested = requested.trim();
-        if requested.is_empty() {
-            return Ok(&self.name);
-        }
-        match requested.split_once("::") {
-            None => Ok(requested),
-            Some((provider, name)) if provider == self.provider && !name.is_empty() => Ok(name),
-            Some(_) => Err(ModelError::UnknownModel {
+        let name = match requested.split_once("::") {
+            None if requested.is_empty() => &self.name,
+            None => requested,
+            Some((provider, name)) if provider == self.provider => name,
+            Some(_) => "",
+        };
+        if name.is_empty() {
+            return Err(ModelError::UnknownModel {
                 model: requested.to_owned(),
                 provider: self.provider.clone(),
-            }),
+            });
         }
+        Ok(name)
     }
 }
 
@@ -124,11 +134,13 @@ pub async fn collect(stream: DeltaStream) -> Result<ChatResponse, ModelError> {
 /// A reply in the making, for callers that forward deltas while they assemble.
 #[derive(Debug, Default)]
 pub struct Assembly {
+    model: Option<ModelId>,
+    passed_over: Vec<PassedOver>,
     text: String,
     calls: BTreeMap<u32, PendingCall>,
     opaque: Vec<OpaquePart>,
     usage: Option<Usage>,
-    stop_reason: Option<crate::reply::StopReason>,
+    stop_reason: Option<StopReason>,
 }
 
 #[derive(Debug)]
@@ -149,6 +161,13 @@ impl Assembly {
             return Err(ModelError::malformed("the reply went on after its end"));
         }
         match delta {
+            Delta::Started { .. } if self.model.is_some() => {
+                return Err(ModelError::malformed("the reply began twice"));
+            }
+            Delta::Started { model, passed_over } => {
+                self.model = Some(model.clone());
+                self.passed_over.clone_from(passed_over);
+            }
             Delta::TextDelta { text } => self.text.push_str(text),
             Delta::ToolCallStart { index, id, name } => {
                 let call = PendingCall {
@@ -175,6 +194,11 @@ impl Assembly {
         Ok(())
     }
 
+    /// Who answers, once the reply has begun.
+    pub fn model(&self) -> Option<&ModelId> {
+        self.model.as_ref()
+    }
+
     /// What has arrived so far, for a trace of a call that broke off.
     pub fn text(&self) -> &str {
         &self.text
@@ -194,6 +218,8 @@ impl Assembly {
             .stop_reason
             .ok_or_else(|| ModelError::malformed("the reply has no end"))?;
         Ok(ChatResponse {
+            model: self.model,
+            passed_over: self.passed_over,
             text: self.text,
             tool_calls: self
                 .calls
@@ -214,7 +240,6 @@ impl Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::StopReason;
 
     #[test]
     fn a_request_may_name_its_model_bare_or_with_the_provider() {
@@ -225,6 +250,8 @@ mod tests {
         let error = id.resolve("anthropic::claude-sonnet-4-6").unwrap_err();
         assert_eq!(error.code(), "unknown_model");
         assert!(!error.is_retry_safe());
+        assert!(id.resolve("openai::").is_err());
+        assert!(ModelId::new("openai", "").resolve("").is_err());
     }
 
     #[test]
@@ -245,6 +272,14 @@ mod tests {
             fragment: "{".into(),
         };
         assert!(assembly.push(&stray).is_err());
+
+        let mut assembly = Assembly::default();
+        let start = Delta::Started {
+            model: ModelId::new("openai", "m"),
+            passed_over: Vec::new(),
+        };
+        assembly.push(&start).unwrap();
+        assert!(assembly.push(&start).is_err());
 
         let mut assembly = Assembly::default();
         let end = Delta::Finished {

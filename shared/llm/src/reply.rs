@@ -3,14 +3,25 @@
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{Message, OpaquePart, ToolCall};
+use crate::error::ModelError;
+use crate::model::ModelId;
 
 /// One piece of a reply as it streams.
 ///
-/// A stream ends with exactly one [`Delta::Finished`] or with an error, whichever comes first;
+/// A stream begins with [`Delta::Started`] and ends with exactly one [`Delta::Finished`] or with an error, whichever comes first;
 /// [`Delta::Usage`] precedes `Finished` when the provider reports it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Delta {
+    /// The reply begins: the first delta of every stream.
+    Started {
+        /// Who answers, for price and trace. Where several models stand by, it need not be the
+        /// one that was asked first.
+        model: ModelId,
+        /// Those that were asked before and did not answer, oldest first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        passed_over: Vec<PassedOver>,
+    },
     /// More text; never empty.
     TextDelta {
         /// The text to append.
@@ -47,6 +58,29 @@ pub enum Delta {
         /// Why it ended.
         stop_reason: StopReason,
     },
+}
+
+/// A try that failed before the first piece of a reply, and that another one followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// Who was asked.
+    pub model: ModelId,
+    /// Why it did not answer: [`ModelError::code`].
+    pub code: String,
+    /// Whether it may charge all the same: [`ModelError::may_have_been_billed`].
+    #[serde(default)]
+    pub may_have_been_billed: bool,
+}
+
+impl PassedOver {
+    /// The failure of `model`.
+    pub(crate) fn new(model: ModelId, error: &ModelError) -> Self {
+        Self {
+            model,
+            code: error.code().to_owned(),
+            may_have_been_billed: error.may_have_been_billed(),
+        }
+    }
 }
 
 /// Tokens that one call used.
@@ -121,6 +155,12 @@ pub enum StopReason {
 /// A whole reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChatResponse {
+    /// Who answered, for price and trace; absent only in what was stored before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelId>,
+    /// Who was asked before and did not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
     /// The text; empty when the model only called tools.
     pub text: String,
     /// The tool calls, in order.
@@ -155,6 +195,14 @@ mod tests {
     #[test]
     fn the_stored_json_of_deltas_is_stable() {
         let deltas = vec![
+            Delta::Started {
+                model: ModelId::new("openai", "m"),
+                passed_over: vec![PassedOver {
+                    model: ModelId::new("anthropic", "n"),
+                    code: "overloaded".into(),
+                    may_have_been_billed: false,
+                }],
+            },
             Delta::TextDelta { text: "a".into() },
             Delta::ToolCallStart {
                 index: 0,
@@ -172,6 +220,9 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&deltas).unwrap(),
             json!([
+                {"type": "started", "model": "openai::m", "passed_over": [
+                    {"model": "anthropic::n", "code": "overloaded", "may_have_been_billed": false},
+                ]},
                 {"type": "text_delta", "text": "a"},
                 {"type": "tool_call_start", "index": 0, "id": "c", "name": "t"},
                 {"type": "tool_call_arguments", "index": 0, "fragment": "{}"},

@@ -19,6 +19,7 @@ use crate::chat::ChatRequest;
 use crate::error::ModelError;
 use crate::model::{ChatModel, DeltaStream, ModelId};
 use crate::reply::{Delta, StopReason, Usage};
+use crate::structured::{Check, deliver};
 
 type Compute = dyn Fn(&ChatRequest, usize) -> Turn + Send + Sync;
 
@@ -329,13 +330,20 @@ impl ChatModel for Scripted {
             Some(compute) => Some(compute(&request, number)),
             None => lock(&self.script.turns).pop_front(),
         };
+        let check = Check::of(&request)?;
+        let asked = self.id.resolve(&request.model).ok();
+        let name = asked.unwrap_or(&self.id.name).to_owned();
         lock(&self.script.requests).push(request);
         let turn = turn.ok_or_else(|| ModelError::InvalidRequest {
             message: format!("the script has no turn for call {number}"),
         })?;
         match turn.refuse {
             Some(error) => Err(error),
-            None => Ok(turn.play()),
+            // Positions in a turn count what it says, not the word of who says it.
+            None => {
+                let id = ModelId::new(&self.id.provider, name);
+                Ok(deliver(id, turn.play(), None, check))
+            }
         }
     }
 }

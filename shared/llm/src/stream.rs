@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::model::collect;
 
-    /// Words of the three protocols, whole, broken and out of order.
+    /// Words of the five protocols, whole, broken and out of order.
     fn noise() -> impl Strategy<Value = Vec<u8>> {
         let words = prop::sample::select(vec![
             "data: ",
@@ -198,6 +198,13 @@ mod tests {
             r#"{"type":"content_block_stop","index":0}"#,
             r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
             r#"{"type":"message_stop"}"#,
+            r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"text":"a"}]},{"type":"text","text":"b"}]}}]}"#,
+            r#"{"object":"error","message":"x","type":"invalid_request_error","code":"3230"}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":"a","thoughtSignature":"s"}]}}]}"#,
+            r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"t","args":{"a":1}}}]},"finishReason":"STOP"}]}"#,
+            r#"{"candidates":[{"finishReason":"SAFETY"}],"usageMetadata":{"promptTokenCount":18446744073709551615,"thoughtsTokenCount":9}}"#,
+            r#"{"candidates":[{"finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"t("}]}"#,
+            r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#,
             "\0\0\0\u{10}",
             "\0\0\0\u{10}\0\0\0\0",
         ]);
@@ -238,6 +245,8 @@ mod tests {
         fn no_bytes_break_a_decoder(bytes in noise()) {
             outcome(&bytes, crate::sse::SseFramer::default(), crate::openai::decoder());
             outcome(&bytes, crate::sse::SseFramer::default(), crate::anthropic::decoder());
+            outcome(&bytes, crate::sse::SseFramer::default(), crate::gemini::decoder());
+            outcome(&bytes, crate::sse::SseFramer::default(), crate::mistral::decoder());
             outcome(&bytes, crate::bedrock::EventFramer::default(), crate::bedrock::decoder());
         }
     }

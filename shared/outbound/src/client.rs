@@ -140,6 +140,21 @@ impl Client {
         &self.policy
     }
 
+    /// A client of the same reach with other limits, for protocols that set them for each call:
+    /// a stream may be silent for as long as the work behind it takes. The limit on connecting
+    /// stays what it was. This copies a pointer and a list of ports, and can be done for each call.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        let limits = Limits {
+            connect: self.policy.limits.connect,
+            ..limits
+        };
+        Self {
+            http: self.http.clone(),
+            policy: Arc::new(Policy::clone(&self.policy).with_limits(limits)),
+        }
+    }
+
     /// Checks a request, sends it and waits for the head of the response. Every status is a
     /// response, redirects among them: they are not followed.
     ///

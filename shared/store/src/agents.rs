@@ -67,6 +67,21 @@ impl Agents<'_> {
         self.store.get(&keys::agent(self.tenant.org(), id)).await
     }
 
+    /// Those of these agents that exist, in no certain order.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn get_many(&self, ids: &[AgentId]) -> Result<Vec<Agent>, ReadError> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let keys: Vec<Key> = ids
+            .iter()
+            .map(|id| keys::agent(self.tenant.org(), *id))
+            .collect();
+        self.store.get_batch(&keys).await
+    }
+
     /// Agents, newest first.
     ///
     /// # Errors

@@ -5,12 +5,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem, Update,
 };
+use domain::budget::Account;
 use domain::event::Event;
-use kernel::RequestId;
+use kernel::{RequestId, Timestamp};
 use work::{Doorbell, Fence, Job, NewJob};
 
+use crate::budgets::{AccountChange, Refused};
 use crate::keys::{self, Key};
 use crate::record::{Item, Record, ShapeError, to_item};
 use crate::{Store, Tenant, explain};
@@ -23,6 +25,10 @@ pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 
 const CONFLICT_RETRIES: u32 = 6;
+/// A budget is one row that all of its runs write, so a commit with an account in it has more
+/// patience: hundreds at once come through within seconds.
+const ACCOUNT_RETRIES: u32 = 30;
+const MAX_ACCOUNT_DELAY: Duration = Duration::from_secs(1);
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +42,9 @@ pub enum CommitError {
     /// The attempt that writes no longer holds its job.
     #[error("the job was taken over by another worker")]
     FenceLost,
+    /// An account does not have what was to be set aside. Nothing was written.
+    #[error("the budget of the {} does not suffice", account.kind())]
+    OverBudget { account: Account },
     /// The transaction is above what DynamoDB takes.
     #[error("a change of {items} items and {bytes} bytes is too large for one transaction")]
     TooLarge { items: usize, bytes: usize },
@@ -61,6 +70,10 @@ enum Refusal {
     Exists(&'static str),
     Changed(&'static str),
     FenceLost,
+    /// By what was found; see [`AccountChange::refused`].
+    Account(Account),
+    /// As its account.
+    LedgerEntry(Account),
     /// The item has no condition.
     Never,
 }
@@ -71,7 +84,17 @@ impl Refusal {
             Self::Exists(noun) => Some(CommitError::Exists { noun }),
             Self::Changed(noun) => Some(CommitError::Changed { noun }),
             Self::FenceLost => Some(CommitError::FenceLost),
-            Self::Never => None,
+            Self::LedgerEntry(_) => Some(CommitError::Exists {
+                noun: "ledger entry",
+            }),
+            Self::Account(_) | Self::Never => None,
+        }
+    }
+
+    fn account(self) -> Option<Account> {
+        match self {
+            Self::Account(account) | Self::LedgerEntry(account) => Some(account),
+            _ => None,
         }
     }
 }
@@ -82,8 +105,9 @@ impl Refusal {
 pub struct Commit {
     tenant: Tenant,
     items: Vec<(Op, Refusal)>,
+    accounts: Vec<AccountChange>,
     jobs: Vec<NewJob>,
-    doorbells: Vec<Doorbell>,
+    doorbells: Vec<(Doorbell, Duration)>,
     bytes: usize,
     error: Option<CommitError>,
 }
@@ -109,6 +133,7 @@ enum Op {
         amount: i64,
         set: Vec<(&'static str, AttributeValue)>,
     },
+    Account(Box<AccountChange>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +150,7 @@ impl Commit {
         Self {
             tenant,
             items: Vec::new(),
+            accounts: Vec::new(),
             jobs: Vec::new(),
             doorbells: Vec::new(),
             bytes: 0,
@@ -213,8 +239,9 @@ impl Commit {
         self
     }
 
-    /// Gives a unique name back.
-    pub(crate) fn release(mut self, key: Key) -> Self {
+    /// Deletes a row that has no version, whether it is there or not, such as a unique name that is
+    /// given back.
+    pub(crate) fn discard(mut self, key: Key) -> Self {
         self.items.push((
             Op::Delete {
                 key,
@@ -256,6 +283,33 @@ impl Commit {
         self
     }
 
+    /// Moves a job to the state that the engine's protocol gave, from the version that was read, and
+    /// rings for it if it is due soon. Refused as [`CommitError::Changed`] if the job went on
+    /// meanwhile.
+    pub fn move_job(mut self, next: &Job, expected: u64) -> Self {
+        if let Some(delay) = next.ring_delay(next.updated_at) {
+            self.doorbells.push((next.doorbell(), delay));
+        }
+        self.replace(next, expected)
+    }
+
+    /// What the change does to an account, to be added to.
+    pub(crate) fn account(&mut self, account: Account, now: Timestamp) -> &mut AccountChange {
+        let known = self.accounts.iter().position(|c| c.account() == account);
+        let index = known.unwrap_or_else(|| {
+            let org = self.tenant.org();
+            self.accounts.push(AccountChange::new(org, account, now));
+            self.accounts.len() - 1
+        });
+        &mut self.accounts[index]
+    }
+
+    /// The same change, which is refused for this reason whatever else there is.
+    pub(crate) fn refuse(mut self, error: CommitError) -> Self {
+        self.error.get_or_insert(error);
+        self
+    }
+
     fn put_with<R: Record>(
         mut self,
         record: &R,
@@ -288,10 +342,30 @@ impl Commit {
         self
     }
 
+    /// Accounts come last, so that any other refusal is told before theirs.
+    fn place_accounts(mut self) -> Self {
+        for change in std::mem::take(&mut self.accounts) {
+            if change.is_empty() {
+                continue;
+            }
+            let account = change.account();
+            for entry in change.entries() {
+                let refusal = Refusal::LedgerEntry(account);
+                self = self.put_with(entry, Some(Condition::Absent), refusal);
+            }
+            let op = Op::Account(Box::new(change));
+            self.items.push((op, Refusal::Account(account)));
+        }
+        self
+    }
+
     fn place_jobs(mut self, store: &Store) -> Self {
         for job in std::mem::take(&mut self.jobs) {
-            let job: Job = job.build(store.now());
-            self.doorbells.push(job.doorbell());
+            let now = store.now();
+            let job: Job = job.build(now);
+            if let Some(delay) = job.ring_delay(now) {
+                self.doorbells.push((job.doorbell(), delay));
+            }
             self = self.put_with(&job, Some(Condition::Absent), Refusal::Exists("job"));
         }
         self
@@ -305,7 +379,7 @@ impl Store {
     /// # Errors
     /// Says which condition refused the change, or why DynamoDB did not take it.
     pub async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
-        let commit = commit.place_jobs(self);
+        let commit = commit.place_jobs(self).place_accounts();
         if let Some(error) = commit.error {
             return Err(error);
         }
@@ -322,12 +396,16 @@ impl Store {
     }
 
     async fn transact(&self, items: &[(Op, Refusal)]) -> Result<(), CommitError> {
-        if items.is_empty() {
-            return Ok(());
-        }
+        let mut items: Vec<&(Op, Refusal)> = items.iter().collect();
+        let has_accounts = items.iter().any(|(_, refusal)| refusal.account().is_some());
+        let retries = if has_accounts {
+            ACCOUNT_RETRIES
+        } else {
+            CONFLICT_RETRIES
+        };
         let mut attempt = 0;
         let mut token = self.transaction_token();
-        loop {
+        while !items.is_empty() {
             let requests = items.iter().map(|(op, _)| self.request(op)).collect();
             let result = self
                 .clients
@@ -338,46 +416,58 @@ impl Store {
                 .send()
                 .await;
             let Err(error) = result else { return Ok(()) };
-            let reasons = cancellation_codes(&error);
-            let refused = reasons
-                .iter()
-                .zip(items)
-                .filter(|(code, _)| code.as_deref() == Some("ConditionalCheckFailed"))
-                .find_map(|(_, (_, refusal))| refusal.error());
-            if let Some(refused) = refused {
-                return Err(refused);
+            let reasons = cancellation_reasons(&error);
+            let gone = accounts_gone(reasons, &items)?;
+            if !gone.is_empty() {
+                // Nothing was written, and what is left is another transaction.
+                tracing::warn!(?gone, "an account was removed before its call ended");
+                items.retain(|(_, refusal)| {
+                    refusal
+                        .account()
+                        .is_none_or(|account| !gone.contains(&account))
+                });
+                token = self.transaction_token();
+                continue;
             }
-            if is_unstorable(&error, &reasons) {
+            if is_unstorable(&error, reasons) {
                 return Err(CommitError::Unstorable(explain(&error)));
             }
             // Our own request is still being carried out: asked again under the same token, it is
             // not carried out twice.
             let in_progress = code(&error) == Some("TransactionInProgressException");
-            let conflicted = reasons.iter().flatten().any(|code| {
+            let conflicted = reasons.iter().any(|reason| {
                 matches!(
-                    code.as_str(),
-                    "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
+                    reason.code(),
+                    Some(
+                        "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"
+                    )
                 )
             });
-            if !(conflicted || in_progress) || attempt == CONFLICT_RETRIES {
+            if !(conflicted || in_progress) || attempt == retries {
                 return Err(CommitError::Unavailable(Box::new(error)));
             }
             if !in_progress {
                 token = self.transaction_token();
             }
             attempt += 1;
-            tokio::time::sleep(conflict_delay(attempt)).await;
+            let delay = if has_accounts {
+                conflict_delay(attempt.min(6)).min(MAX_ACCOUNT_DELAY)
+            } else {
+                conflict_delay(attempt)
+            };
+            tokio::time::sleep(delay).await;
         }
+        Ok(())
     }
 
     fn transaction_token(&self) -> String {
         RequestId::generate(self.now()).to_string()
     }
 
-    async fn ring_all(&self, doorbells: &[Doorbell]) {
-        for doorbell in doorbells {
-            if let Err(error) = self.bell.ring(doorbell, Duration::ZERO).await {
-                tracing::warn!(job = %doorbell.job, %error, "a new job could not be rung; the sweeper will");
+    async fn ring_all(&self, doorbells: &[(Doorbell, Duration)]) {
+        for (doorbell, delay) in doorbells {
+            if let Err(error) = self.bell.ring(doorbell, *delay).await {
+                tracing::warn!(job = %doorbell.job, %error, "a job could not be rung; the sweeper will");
             }
         }
     }
@@ -386,6 +476,7 @@ impl Store {
         let table = |key: &Key| self.config.table(key.table).to_owned();
         let builder = TransactWriteItem::builder();
         match op {
+            Op::Account(change) => change.request(&self.config),
             Op::Put {
                 key,
                 item,
@@ -459,7 +550,7 @@ impl Store {
 }
 
 /// Builders fail only where a required field was forgotten, and none is.
-fn built<T>(result: Result<T, aws_sdk_dynamodb::error::BuildError>) -> T {
+pub(crate) fn built<T>(result: Result<T, aws_sdk_dynamodb::error::BuildError>) -> T {
     result.unwrap_or_else(|error| unreachable!("every required field is set: {error}"))
 }
 
@@ -472,6 +563,12 @@ impl Condition {
         match self {
             Self::Absent => ("attribute_not_exists(pk)", None, None),
             Self::Present => ("attribute_exists(pk)", None, None),
+            // What was stored before it had versions.
+            Self::Version(0) => (
+                "attribute_exists(pk) AND attribute_not_exists(#version)",
+                Some([("#version".to_owned(), "version".to_owned())].into()),
+                None,
+            ),
             Self::Version(version) => (
                 "#version = :version",
                 Some([("#version".to_owned(), "version".to_owned())].into()),
@@ -506,15 +603,35 @@ pub(crate) fn key_item(key: &Key) -> Item {
     .into()
 }
 
-fn cancellation_codes(error: &SdkError<TransactWriteItemsError>) -> Vec<Option<String>> {
+fn cancellation_reasons(error: &SdkError<TransactWriteItemsError>) -> &[CancellationReason] {
     match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
-            .cancellation_reasons()
-            .iter()
-            .map(|reason| reason.code().map(str::to_owned))
-            .collect(),
-        _ => Vec::new(),
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            cancelled.cancellation_reasons()
+        }
+        _ => &[],
     }
+}
+
+/// The accounts whose part of a refused transaction has become pointless, or why it was refused.
+fn accounts_gone(
+    reasons: &[CancellationReason],
+    items: &[&(Op, Refusal)],
+) -> Result<Vec<Account>, CommitError> {
+    let mut gone = Vec::new();
+    for (reason, (op, refusal)) in reasons.iter().zip(items) {
+        if reason.code() != Some("ConditionalCheckFailed") {
+            continue;
+        }
+        if let Op::Account(change) = op {
+            match change.refused(reason.item()) {
+                Refused::With(error) => return Err(error),
+                Refused::Gone => gone.push(change.account()),
+            }
+        } else if let Some(error) = refusal.error() {
+            return Err(error);
+        }
+    }
+    Ok(gone)
 }
 
 fn code(error: &SdkError<TransactWriteItemsError>) -> Option<&str> {
@@ -523,15 +640,17 @@ fn code(error: &SdkError<TransactWriteItemsError>) -> Option<&str> {
         .and_then(ProvideErrorMetadata::code)
 }
 
-fn is_unstorable(error: &SdkError<TransactWriteItemsError>, reasons: &[Option<String>]) -> bool {
+fn is_unstorable(
+    error: &SdkError<TransactWriteItemsError>,
+    reasons: &[CancellationReason],
+) -> bool {
     code(error) == Some("ValidationException")
         || reasons
             .iter()
-            .flatten()
-            .any(|reason| reason == "ValidationError")
+            .any(|reason| reason.code() == Some("ValidationError"))
 }
 
-fn conflict_delay(attempt: u32) -> Duration {
+pub(crate) fn conflict_delay(attempt: u32) -> Duration {
     let ceiling = 20u64 << attempt;
     Duration::from_millis(rand::random_range(ceiling / 2..=ceiling))
 }

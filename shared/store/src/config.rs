@@ -7,11 +7,16 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use kernel::env::{ConfigError, EnvReader};
 use work::Lane;
 
+use crate::executions::MAX_PLACES;
 use crate::metering::CallMeter;
 
 /// The certificates under which AWS serves its endpoints. Reading these few instead of the
 /// machine's whole store saves milliseconds of every cold start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("../certs/amazon-roots.pem");
+
+/// How many executions of one org may run at the same time, unless it is configured. Less than
+/// what the workers can run at once, so that no org has all of them.
+pub const DEFAULT_RUNS_PER_ORG: u32 = 20;
 
 /// A table: a boundary of trust, retention and backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +33,10 @@ pub enum Table {
     Knowledge,
     /// The audit chains.
     Audit,
+    /// Budgets and their ledgers.
+    Ledger,
+    /// Encrypted credentials, and the wrapped keys that encrypt them.
+    Vault,
     /// What expires: idempotency records, caches.
     Ephemeral,
 }
@@ -41,6 +50,8 @@ impl Table {
         Self::Metrics,
         Self::Knowledge,
         Self::Audit,
+        Self::Ledger,
+        Self::Vault,
         Self::Ephemeral,
     ];
 
@@ -54,6 +65,8 @@ impl Table {
             Self::Metrics => "OVERGLASS_TABLE_METRICS",
             Self::Knowledge => "OVERGLASS_TABLE_KNOWLEDGE",
             Self::Audit => "OVERGLASS_TABLE_AUDIT",
+            Self::Ledger => "OVERGLASS_TABLE_LEDGER",
+            Self::Vault => "OVERGLASS_TABLE_VAULT",
             Self::Ephemeral => "OVERGLASS_TABLE_EPHEMERAL",
         }
     }
@@ -69,6 +82,8 @@ pub struct StoreConfig {
     pub metrics: String,
     pub knowledge: String,
     pub audit: String,
+    pub ledger: String,
+    pub vault: String,
     pub ephemeral: String,
     /// The bucket of uploaded files and what was extracted from them.
     pub files_bucket: String,
@@ -76,6 +91,8 @@ pub struct StoreConfig {
     pub agent_interactive_queue: String,
     pub agent_bulk_queue: String,
     pub files_queue: String,
+    /// How many executions of one org may run at the same time.
+    pub runs_per_org: u32,
 }
 
 impl StoreConfig {
@@ -91,6 +108,18 @@ impl StoreConfig {
         for name in needed {
             env.required(name);
         }
+        let runs_per_org = match env.optional("OVERGLASS_RUNS_PER_ORG") {
+            None => DEFAULT_RUNS_PER_ORG,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|runs| (1..=MAX_PLACES).contains(runs))
+                .unwrap_or_else(|| {
+                    let reason = format!("must be a number from 1 to {MAX_PLACES}");
+                    env.reject("OVERGLASS_RUNS_PER_ORG", reason);
+                    DEFAULT_RUNS_PER_ORG
+                }),
+        };
         let mut read = |name: &str| env.optional(name).unwrap_or_default();
         let config = Self {
             core: read(Table::Core.variable()),
@@ -99,11 +128,14 @@ impl StoreConfig {
             metrics: read(Table::Metrics.variable()),
             knowledge: read(Table::Knowledge.variable()),
             audit: read(Table::Audit.variable()),
+            ledger: read(Table::Ledger.variable()),
+            vault: read(Table::Vault.variable()),
             ephemeral: read(Table::Ephemeral.variable()),
             files_bucket: read("OVERGLASS_BUCKET_FILES"),
             agent_interactive_queue: read("OVERGLASS_QUEUE_AGENT_INTERACTIVE"),
             agent_bulk_queue: read("OVERGLASS_QUEUE_AGENT_BULK"),
             files_queue: read("OVERGLASS_QUEUE_FILES"),
+            runs_per_org,
         };
         env.finish(config)
     }
@@ -118,6 +150,8 @@ impl StoreConfig {
             Table::Metrics => &self.metrics,
             Table::Knowledge => &self.knowledge,
             Table::Audit => &self.audit,
+            Table::Ledger => &self.ledger,
+            Table::Vault => &self.vault,
             Table::Ephemeral => &self.ephemeral,
         }
     }
@@ -141,6 +175,8 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// Counts the calls to DynamoDB.
     pub meter: CallMeter,
+    /// What the clients share, for clients of other services that are made when they are needed.
+    pub sdk: SdkConfig,
 }
 
 /// Where the services of a local host listen.
@@ -205,7 +241,7 @@ impl Clients {
     }
 
     fn with(
-        _config: &SdkConfig,
+        sdk: &SdkConfig,
         dynamo: aws_sdk_dynamodb::config::Builder,
         s3: aws_sdk_s3::Config,
         sqs: aws_sdk_sqs::config::Builder,
@@ -216,6 +252,7 @@ impl Clients {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
             meter,
+            sdk: sdk.clone(),
         }
     }
 }

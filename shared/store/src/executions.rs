@@ -1,19 +1,37 @@
 //! Executions, their journals and streams.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`admission`] | which runs of an org may run now |
+//! | [`lifecycle`] | what a change of state means for everything around a run |
+
+use std::time::Duration;
 
 use domain::agent::Agent;
+use domain::budget::Account;
 use domain::event::EventKind;
-use domain::execution::{Effect, Execution, ExecutionState, StreamEntry, StreamEntryKind, Usage};
+use domain::execution::{
+    Effect, Execution, ExecutionState, MAX_QUEUED, ParentCall, Spending, StreamEntry, Turn, Usage,
+};
 use domain::task::TaskStatus;
 use kernel::cursor::{Cursor, Page, PageRequest};
-use kernel::{AgentId, ExecutionId, JobId, OrgId, TaskId};
+use kernel::{AgentId, ExecutionId, JobId, OrgId, SwarmId, TaskId, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use work::{Lane, NewJob};
+use work::Lane;
 
-use crate::keys::{self, IndexKeys, Key};
+use crate::keys::{self, Collection, IndexKeys, Key};
 use crate::read::Order;
 use crate::record::Record;
 use crate::{Cause, Commit, Error, ReadError, Store, Tenant};
+
+mod admission;
+mod lifecycle;
+
+pub use admission::MAX_PLACES;
+pub use lifecycle::{CANCEL_JOB, DEADLINE_SHARDS, Deadline, Race, expiry};
+
+use lifecycle::Waiter;
 
 /// The kind of the job that drives an execution.
 pub const RUN_JOB: &str = "execution.run";
@@ -22,6 +40,17 @@ pub const RUN_JOB: &str = "execution.run";
 const MAX_RUN_ATTEMPTS: u32 = 1_000;
 /// The most effects one execution can have: bounded by its steps and the calls of a step.
 const MAX_EFFECTS: usize = 20_000;
+/// How often a place is looked for against others who take it first.
+const PLACE_TRIES: u32 = 20;
+
+/// The kind of the job that lets runs go on that wait for the credential of a tool.
+pub const AUTHORISED_JOB: &str = "tool.authorised";
+
+/// What the job of a credential holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorisedPayload {
+    pub tool: ToolId,
+}
 
 /// What the job of an execution holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +138,14 @@ impl NewRun {
             started_at: None,
             finished_at: None,
             updated_at: now,
+            expires_at: Some(now.plus(MAX_QUEUED)),
+            time_left_ms: None,
+            waiting: None,
+            spending: Spending::default(),
+            conversation: None,
+            parent: None,
+            children: Vec::new(),
+            swarm: None,
             version: 1,
         };
         Self {
@@ -132,24 +169,44 @@ impl NewRun {
         &self.execution
     }
 
-    /// Adds the execution, its job and its event to a change.
-    pub(crate) fn add_to(&self, commit: Commit, store: &Store, cause: &Cause) -> Commit {
-        let execution = &self.execution;
-        let tenant = Tenant::authorised(execution.org);
-        let payload = json!({ "execution": execution.id });
-        let job = NewJob::new(execution.org, RUN_JOB, self.lane, payload)
-            .id(execution.job)
-            .max_attempts(MAX_RUN_ATTEMPTS)
-            .correlation_id(&cause.correlation_id);
-        let data = json!({ "agent": execution.agent, "task": execution.task });
-        let event = store.event(
-            tenant,
-            cause,
-            EventKind::ExecutionQueued,
-            execution.id,
-            data,
-        );
-        commit.create(execution).event(event).job(job)
+    /// The same run, as a turn of a conversation.
+    #[must_use]
+    pub(crate) fn in_conversation(mut self, turn: Turn) -> Self {
+        self.execution.conversation = Some(turn);
+        self
+    }
+
+    /// The same run, as the answer to a call by another run: on its account, and for its swarm.
+    #[must_use]
+    pub fn called_by(mut self, caller: &Execution, step: u32, call: u32) -> Self {
+        self.execution.parent = Some(ParentCall {
+            execution: caller.id,
+            step,
+            call,
+            root: caller.root(),
+            depth: caller.depth() + 1,
+        });
+        self.execution.swarm = caller.swarm;
+        self.execution
+            .correlation_id
+            .clone_from(&caller.correlation_id);
+        self
+    }
+
+    /// The same run, with no more time than this.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        let limits = &mut self.execution.limits;
+        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        limits.max_seconds = limits.max_seconds.min(seconds.max(1));
+        self
+    }
+
+    /// The same run, for a swarm.
+    #[must_use]
+    pub fn for_swarm(mut self, swarm: SwarmId) -> Self {
+        self.execution.swarm = Some(swarm);
+        self
     }
 }
 
@@ -204,8 +261,146 @@ impl Executions<'_> {
     /// # Errors
     /// [`Error::Commit`] if the store does not take it.
     pub async fn queue(&self, cause: &Cause, run: &NewRun) -> Result<(), Error> {
-        let commit = run.add_to(Commit::new(self.tenant), self.store, cause);
-        Ok(self.store.commit(commit).await?)
+        self.queue_with(cause, run, || Commit::new(self.tenant))
+            .await
+    }
+
+    /// Queues a run in one transaction with another change, which is made anew for each try.
+    ///
+    /// # Errors
+    /// [`Error::Commit`] if the store does not take it.
+    pub(crate) async fn queue_with(
+        &self,
+        cause: &Cause,
+        run: &NewRun,
+        change: impl Fn() -> Commit,
+    ) -> Result<(), Error> {
+        let mut attempt = 0;
+        loop {
+            let commit = self.add_run(change(), cause, run).await?;
+            match self.store.commit(commit).await {
+                // Another run took the place that was free.
+                Err(error) if error.is_about_places() && attempt < PLACE_TRIES => {
+                    attempt += 1;
+                    tokio::time::sleep(crate::commit::conflict_delay(attempt.min(4))).await;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Adds a new run to a change: with a place, and rung for, or in line for one.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn add_run(
+        &self,
+        commit: Commit,
+        cause: &Cause,
+        run: &NewRun,
+    ) -> Result<Commit, ReadError> {
+        let (commit, entered) = self.add_enter(commit, &run.execution).await?;
+        Ok(self.add_queued(commit, cause, run, entered))
+    }
+
+    /// Adds a new run to a change, to be rung for now or to be woken later. Only for runs that need
+    /// no place, or whose turn has not come.
+    pub fn add_queued(&self, commit: Commit, cause: &Cause, run: &NewRun, now: bool) -> Commit {
+        let execution = &run.execution;
+        let mut job = Self::run_job(execution, run.lane);
+        if !now {
+            job = job.parked_until(execution.deadline());
+        }
+        let data = json!({ "agent": execution.agent, "task": execution.task });
+        let kind = EventKind::ExecutionQueued;
+        let event = self
+            .store
+            .event(self.tenant, cause, kind, execution.id, data);
+        let commit = match execution.limits.max_micro_credits {
+            Some(granted) if execution.parent.is_none() => {
+                let account = Account::Execution { id: execution.id };
+                commit.open_account(
+                    execution.org,
+                    account,
+                    Some(granted),
+                    None,
+                    self.store.now(),
+                )
+            }
+            _ => commit,
+        };
+        commit
+            .create(execution)
+            .put(&Deadline {
+                org: execution.org,
+                execution: execution.id,
+                expires_at: execution.deadline(),
+            })
+            .event(event)
+            .job(job)
+    }
+
+    /// Runs that wait for credits, in the order in which they were queued.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn over_budget(&self, page: &PageRequest) -> Result<Page<Execution>, ReadError> {
+        let list = keys::all_over_budget(self.tenant.org());
+        self.waiters(&list, page).await
+    }
+
+    /// Runs that wait for a credential of this tool, in the order in which they were queued.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn awaiting_auth(
+        &self,
+        tool: ToolId,
+        page: &PageRequest,
+    ) -> Result<Page<Execution>, ReadError> {
+        let list = keys::all_awaiting_auth(self.tenant.org(), tool);
+        self.waiters(&list, page).await
+    }
+
+    async fn waiters(
+        &self,
+        list: &Collection,
+        page: &PageRequest,
+    ) -> Result<Page<Execution>, ReadError> {
+        let waiters: Page<Waiter> = self.store.page(list, page, Order::Ascending).await?;
+        let ids: Vec<ExecutionId> = waiters.items.iter().map(|row| row.execution).collect();
+        let mut items = self.get_many(&ids).await?;
+        items.sort_by_key(|execution| execution.id);
+        let next = waiters.next;
+        Ok(Page { items, next })
+    }
+
+    /// Those of these executions that exist, in no certain order.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn get_many(&self, ids: &[ExecutionId]) -> Result<Vec<Execution>, ReadError> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let keys: Vec<Key> = ids
+            .iter()
+            .map(|id| keys::execution(self.tenant.org(), *id))
+            .collect();
+        self.store.get_batch(&keys).await
+    }
+
+    /// The sequence of the newest entry of a run's stream; 0 before the first.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn last_sequence(&self, id: ExecutionId) -> Result<u64, ReadError> {
+        let list = keys::stream(self.tenant.org(), id);
+        let newest: Page<OfOrg<StreamEntry>> = self
+            .store
+            .page(&list, &PageRequest::first(1), Order::Descending)
+            .await?;
+        Ok(newest.items.first().map_or(0, |entry| entry.row.sequence))
     }
 
     /// The journal of an execution, in order.
@@ -253,51 +448,6 @@ impl Executions<'_> {
             .page::<OfOrg<StreamEntry>>(&list, &page, Order::Ascending)
             .await?;
         Ok(page.items.into_iter().map(|row| row.row).collect())
-    }
-
-    /// Ends a run that has not ended. The worker that drives it, if any, notices at its next
-    /// commit, which is refused; nothing that it does afterwards counts.
-    ///
-    /// # Errors
-    /// [`Error::Commit`], as `Changed` if the run went on meanwhile: read it and ask again.
-    pub async fn cancel(&self, cause: &Cause, current: &Execution) -> Result<Execution, Error> {
-        let now = self.store.now();
-        let mut execution = Execution {
-            version: current.version + 1,
-            updated_at: now,
-            ..current.clone()
-        };
-        if execution
-            .transition(ExecutionState::Cancelled, now)
-            .is_err()
-        {
-            return Ok(current.clone());
-        }
-        let entry = execution.next_stream_entry(
-            StreamEntryKind::RunError,
-            json!({ "code": "cancelled", "message": "The execution was cancelled." }),
-            now,
-        );
-        let data = json!({ "agent": execution.agent, "task": execution.task });
-        let event = self.store.event(
-            self.tenant,
-            cause,
-            EventKind::ExecutionCancelled,
-            current.id,
-            data,
-        );
-        let commit = Commit::new(self.tenant)
-            .replace(&execution, current.version)
-            .create(&OfOrg {
-                org: execution.org,
-                row: entry,
-            })
-            .event(event);
-        let commit = self
-            .end_task(commit, cause, &execution, TaskStatus::Blocked, None)
-            .await?;
-        self.store.commit(commit).await?;
-        Ok(execution)
     }
 
     /// Adds to a change what the end of a run means for its task, if it has one that still waits

@@ -2,9 +2,10 @@
 //!
 //! A partition key begins with the org, so that nothing of two orgs ever shares a partition.
 
+use domain::budget::Account;
 use kernel::{
-    AgentId, ApiKeyId, EventId, ExecutionId, FileId, InvitationId, JobId, KnowledgeBaseId,
-    MemoryId, OrgId, TaskId, Timestamp, ToolId, UserId,
+    AgentId, ApiKeyId, ApprovalId, ConversationId, EventId, ExecutionId, FileId, InvitationId,
+    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, OrgId, TaskId, Timestamp, ToolId, UserId,
 };
 
 use crate::config::Table;
@@ -191,12 +192,38 @@ pub(crate) fn memories(org: OrgId, agent: AgentId) -> Collection {
     collection(Table::Core, format!("ORG#{org}#AGENT#{agent}#MEMORY"))
 }
 
+/// What an execution was told of, until it is counted.
+pub(crate) fn memory_recall(org: OrgId, agent: AgentId, execution: ExecutionId) -> Key {
+    key(
+        Table::Core,
+        format!("ORG#{org}#AGENT#{agent}#RECALL"),
+        execution,
+    )
+}
+
+pub(crate) fn memory_recalls(org: OrgId, agent: AgentId) -> Collection {
+    collection(Table::Core, format!("ORG#{org}#AGENT#{agent}#RECALL"))
+}
+
+/// How far the consolidation of an agent's memories has come.
+pub(crate) fn memory_upkeep(org: OrgId, agent: AgentId) -> Key {
+    key(
+        Table::Core,
+        format!("ORG#{org}#AGENT#{agent}#UPKEEP"),
+        "UPKEEP",
+    )
+}
+
 pub(crate) fn tool(org: OrgId, tool: ToolId) -> Key {
     key(Table::Core, format!("ORG#{org}#TOOL"), tool)
 }
 
 pub(crate) fn tools(org: OrgId) -> Collection {
     collection(Table::Core, format!("ORG#{org}#TOOL"))
+}
+
+pub(crate) fn mcp_listing(org: OrgId, tool: ToolId) -> Key {
+    key(Table::Core, format!("ORG#{org}#MCPLISTING"), tool)
 }
 
 /// The row that keeps a tool's name unique in its org.
@@ -390,6 +417,165 @@ pub(crate) fn stream(org: OrgId, execution: ExecutionId) -> Collection {
     }
 }
 
+pub(crate) fn approval(org: OrgId, approval: ApprovalId) -> Key {
+    key(Table::Work, format!("ORG#{org}#APPROVAL"), approval)
+}
+
+pub(crate) fn approvals(org: OrgId) -> Collection {
+    collection(Table::Work, format!("ORG#{org}#APPROVAL"))
+}
+
+pub(crate) fn approvals_in_state(org: OrgId, state: &str) -> Collection {
+    Collection {
+        table: Table::Work,
+        index: Index::Gsi1,
+        pk: format!("ORG#{org}#APPROVAL#STATE#{state}"),
+        prefix: "",
+    }
+}
+
+pub(crate) fn approvals_of_execution(org: OrgId, execution: ExecutionId) -> Collection {
+    Collection {
+        table: Table::Work,
+        index: Index::Gsi2,
+        pk: format!("ORG#{org}#APPROVAL#EXECUTION#{execution}"),
+        prefix: "",
+    }
+}
+
+pub(crate) fn approval_indexes(
+    org: OrgId,
+    approval: ApprovalId,
+    execution: ExecutionId,
+    state: &str,
+) -> IndexKeys {
+    IndexKeys {
+        gsi1: Some((
+            format!("ORG#{org}#APPROVAL#STATE#{state}"),
+            approval.to_string(),
+        )),
+        gsi2: Some((
+            format!("ORG#{org}#APPROVAL#EXECUTION#{execution}"),
+            approval.to_string(),
+        )),
+        due: None,
+    }
+}
+
+/// The row by which the sweeper finds a run whose time is over.
+pub(crate) fn deadline(org: OrgId, execution: ExecutionId) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#EXECUTION#{execution}"),
+        "DEADLINE",
+    )
+}
+
+pub(crate) fn deadline_indexes(
+    execution: ExecutionId,
+    shard: u32,
+    expires_at: Timestamp,
+) -> IndexKeys {
+    IndexKeys {
+        due: Some((
+            format!("EXPIRY#{shard:02}"),
+            format!("{}#{execution}", due_sort_key(expires_at)),
+        )),
+        ..IndexKeys::default()
+    }
+}
+
+pub(crate) fn deadlines(shard: u32) -> Collection {
+    Collection {
+        table: Table::Work,
+        index: Index::Due,
+        pk: format!("EXPIRY#{shard:02}"),
+        prefix: "",
+    }
+}
+
+/// The row by which runs that wait for credits are found when there are more.
+pub(crate) fn over_budget(org: OrgId, execution: ExecutionId) -> Key {
+    key(Table::Work, format!("ORG#{org}#OVERBUDGET"), execution)
+}
+
+pub(crate) fn all_over_budget(org: OrgId) -> Collection {
+    collection(Table::Work, format!("ORG#{org}#OVERBUDGET"))
+}
+
+/// The row by which runs that wait for a tool's credential are found when there is one.
+pub(crate) fn awaiting_auth(org: OrgId, tool: ToolId, execution: ExecutionId) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#AWAITINGAUTH#{tool}"),
+        execution,
+    )
+}
+
+pub(crate) fn all_awaiting_auth(org: OrgId, tool: ToolId) -> Collection {
+    collection(Table::Work, format!("ORG#{org}#AWAITINGAUTH#{tool}"))
+}
+
+// Conversations.
+
+pub(crate) fn conversation(org: OrgId, conversation: ConversationId) -> Key {
+    key(Table::Work, format!("ORG#{org}#CONVERSATION"), conversation)
+}
+
+pub(crate) fn conversations(org: OrgId) -> Collection {
+    collection(Table::Work, format!("ORG#{org}#CONVERSATION"))
+}
+
+pub(crate) fn turn(org: OrgId, conversation: ConversationId, turn: u32) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#CONVERSATION#{conversation}#TURN"),
+        turn_sort_key(turn),
+    )
+}
+
+pub(crate) fn turn_sort_key(turn: u32) -> String {
+    format!("{turn:010}")
+}
+
+pub(crate) fn turns(org: OrgId, conversation: ConversationId) -> Collection {
+    collection(
+        Table::Work,
+        format!("ORG#{org}#CONVERSATION#{conversation}#TURN"),
+    )
+}
+
+// Admission: which runs of an org may run now. All of it is one partition, read by one query:
+// places of agents, places of the org, then the runs that wait for a place, oldest first.
+
+pub(crate) fn admission(org: OrgId) -> Collection {
+    collection(Table::Work, format!("ORG#{org}#ADMISSION"))
+}
+
+pub(crate) fn agent_place(org: OrgId, agent: AgentId, number: u32) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#ADMISSION"),
+        format!("AGENT#{agent}#{number:04}"),
+    )
+}
+
+pub(crate) fn org_place(org: OrgId, number: u32) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#ADMISSION"),
+        format!("PLACE#{number:04}"),
+    )
+}
+
+pub(crate) fn waiting_run(org: OrgId, execution: ExecutionId) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#ADMISSION"),
+        format!("WAITING#{execution}"),
+    )
+}
+
 // Log, audit, read models.
 
 pub(crate) fn event(org: OrgId, event: EventId) -> Key {
@@ -430,11 +616,71 @@ pub(crate) fn stats_seen(org: OrgId, event: EventId) -> Key {
     key(Table::Metrics, format!("ORG#{org}#SEEN"), event)
 }
 
+// Budgets and their ledgers.
+
+/// Agents sort before the org, and the org before executions, of which there are many.
+fn account(account: &Account) -> String {
+    match account {
+        Account::Agent { id } => format!("AGENT#{id}"),
+        Account::Org => "ORG".to_owned(),
+        Account::Execution { id } => format!("RUN#{id}"),
+    }
+}
+
+pub(crate) fn budget(org: OrgId, of: &Account) -> Key {
+    key(Table::Ledger, format!("ORG#{org}#BUDGET"), account(of))
+}
+
+pub(crate) fn budgets(org: OrgId) -> Collection {
+    collection(Table::Ledger, format!("ORG#{org}#BUDGET"))
+}
+
+pub(crate) fn ledger_entry(org: OrgId, of: &Account, entry: LedgerEntryId) -> Key {
+    key(
+        Table::Ledger,
+        format!("ORG#{org}#LEDGER#{}", account(of)),
+        entry,
+    )
+}
+
+pub(crate) fn ledger(org: OrgId, of: &Account) -> Collection {
+    collection(Table::Ledger, format!("ORG#{org}#LEDGER#{}", account(of)))
+}
+
+// Vault.
+
+/// A data key of an org; each version is a row of its own.
+pub(crate) fn data_key(org: OrgId, version: u32) -> Key {
+    key(
+        Table::Vault,
+        format!("ORG#{org}#DATAKEY"),
+        format!("{version:010}"),
+    )
+}
+
+pub(crate) fn data_keys(org: OrgId) -> Collection {
+    collection(Table::Vault, format!("ORG#{org}#DATAKEY"))
+}
+
+/// The credential of a tool.
+pub(crate) fn tool_credential(org: OrgId, tool: ToolId) -> Key {
+    key(Table::Vault, format!("ORG#{org}#TOOLCREDENTIAL"), tool)
+}
+
 // Ephemeral.
 
 /// `caller` names the caller and the operation: two of them may use the same key.
 pub(crate) fn idempotency(scope: &str, digest: &str) -> Key {
     key(Table::Ephemeral, format!("IDEMPOTENCY#{scope}"), digest)
+}
+
+/// A link that answers an approval, by the digest of what only the link holds.
+pub(crate) fn approval_link(org: OrgId, approval: ApprovalId, digest: &str) -> Key {
+    key(
+        Table::Ephemeral,
+        format!("ORG#{org}#APPROVAL#{approval}#LINK"),
+        digest,
+    )
 }
 
 // Health.
@@ -468,8 +714,11 @@ mod tests {
             agent(o, a),
             agent_version(o, a, 12),
             memory(o, a, MemoryId::from_u128(9)),
+            memory_recall(o, a, e),
+            memory_upkeep(o, a),
             tool(o, ToolId::from_u128(9)),
             tool_name(o, "weather"),
+            mcp_listing(o, ToolId::from_u128(9)),
             task(o, TaskId::from_u128(9)),
             file(o, f),
             knowledge_base(o, k),
@@ -479,13 +728,35 @@ mod tests {
             execution(o, e),
             effect(o, e, 2, 1),
             stream_entry(o, e, 17),
+            deadline(o, e),
+            over_budget(o, e),
+            awaiting_auth(o, ToolId::from_u128(9), e),
+            conversation(o, ConversationId::from_u128(9)),
+            turn(o, ConversationId::from_u128(9), 3),
+            agent_place(o, a, 2),
+            org_place(o, 2),
+            waiting_run(o, e),
             event(o, v),
             audit_head(o),
             audit_entry(o, 44),
             audit_seen(o, v),
             agent_stats(o, a),
             stats_seen(o, v),
+            budget(o, &Account::Org),
+            budget(o, &Account::Agent { id: a }),
+            budget(o, &Account::Execution { id: e }),
+            ledger_entry(o, &Account::Org, LedgerEntryId::from_u128(9)),
+            ledger_entry(o, &Account::Agent { id: a }, LedgerEntryId::from_u128(9)),
+            ledger_entry(
+                o,
+                &Account::Execution { id: e },
+                LedgerEntryId::from_u128(9),
+            ),
+            data_key(o, 12),
+            tool_credential(o, ToolId::from_u128(9)),
             idempotency("org/key/op", "d1"),
+            approval(o, ApprovalId::from_u128(9)),
+            approval_link(o, ApprovalId::from_u128(9), "d2"),
             probe(),
         ];
         let lines: Vec<String> = keys
@@ -511,6 +782,7 @@ mod tests {
             agents(o),
             agent_versions(o, a),
             memories(o, a),
+            memory_recalls(o, a),
             tools(o),
             tasks(o),
             tasks_of_agent(o, a),
@@ -524,7 +796,13 @@ mod tests {
             executions_of_agent(o, a),
             effects(o, e),
             stream(o, e),
+            approvals(o),
+            approvals_in_state(o, "pending"),
+            approvals_of_execution(o, e),
             audit_entries(o),
+            budgets(o),
+            ledger(o, &Account::Agent { id: a }),
+            data_keys(o),
         ];
         let mut lines: Vec<String> = collections
             .iter()
@@ -536,6 +814,7 @@ mod tests {
             task_indexes(o, TaskId::from_u128(9), Some(a), "todo"),
             job_indexes(3, Some(at), JobId::from_u128(7)),
             execution_indexes(o, e, a),
+            approval_indexes(o, ApprovalId::from_u128(9), e, "pending"),
         ] {
             lines.extend(
                 indexes

@@ -8,6 +8,7 @@
 //! | [`read`] | point reads, pages and their cursors |
 //! | [`jobs`], [`bell`] | the work engine's rows and doorbells |
 //! | [`objects`] | files in S3: presigned uploads, bodies |
+//! | [`data_keys`], [`credentials`] | sealed secrets and the keys that seal them |
 //! | [`health`] | whether DynamoDB, S3 and SQS answer |
 //! | one module a noun | what can be asked of it and done to it |
 //!
@@ -16,11 +17,16 @@
 
 pub mod agents;
 pub mod api_keys;
+pub mod approvals;
 pub mod audit;
 pub mod bell;
+pub mod budgets;
 pub mod chunks;
 pub mod commit;
 pub mod config;
+pub mod conversations;
+pub mod credentials;
+pub mod data_keys;
 pub mod documents;
 pub mod events;
 pub mod executions;
@@ -31,6 +37,7 @@ pub mod identity;
 pub mod jobs;
 pub mod keys;
 pub mod knowledge;
+pub mod mcp_listings;
 pub mod memories;
 pub mod metering;
 pub mod objects;
@@ -47,6 +54,7 @@ use std::sync::Arc;
 
 use domain::event::{Actor, Event, EventKind};
 use kernel::{Clock, EventId, OrgId, Timestamp};
+use vault::Vault;
 use work::Bell;
 
 pub use commit::{Commit, CommitError};
@@ -141,6 +149,7 @@ pub struct Store {
     pub(crate) config: Arc<StoreConfig>,
     pub(crate) bell: Arc<dyn Bell>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) vault: Vault,
 }
 
 impl std::fmt::Debug for Store {
@@ -162,7 +171,20 @@ impl Store {
             config,
             bell,
             clock,
+            vault: Vault::none(),
         }
+    }
+
+    /// The same store with a vault: without one, whatever has to do with secrets is refused.
+    #[must_use]
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// What seals and opens secrets.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The present, by the store's clock.

@@ -71,6 +71,10 @@ impl Objects<'_> {
         format!("orgs/{}/files/{file}/chunks.json", self.tenant.org())
     }
 
+    fn result_key(&self, sha256: &str) -> String {
+        format!("orgs/{}/results/{sha256}", self.tenant.org())
+    }
+
     /// An upload bound to length, type and checksum: S3 refuses a body that differs.
     ///
     /// # Errors
@@ -179,18 +183,26 @@ impl Objects<'_> {
     /// # Errors
     /// [`ObjectError::Unavailable`] if S3 does not take it.
     pub async fn keep_extracted(&self, file: FileId, body: Vec<u8>) -> Result<(), ObjectError> {
-        self.store
-            .clients
-            .s3
-            .put_object()
-            .bucket(&self.store.config.files_bucket)
-            .key(self.extracted_key(file))
-            .content_type("application/json")
-            .body(body.into())
-            .send()
+        self.put(self.extracted_key(file), "application/json", body)
             .await
-            .map(drop)
-            .map_err(unavailable)
+    }
+
+    /// A tool's result that was too large for the journal, by the SHA-256 of its content in
+    /// hexadecimal.
+    ///
+    /// # Errors
+    /// [`ObjectError::Missing`], [`ObjectError::TooLarge`] or [`ObjectError::Unavailable`].
+    pub async fn result(&self, sha256: &str, most: u64) -> Result<Vec<u8>, ObjectError> {
+        self.read(self.result_key(sha256), most).await
+    }
+
+    /// Keeps a tool's result that is too large for the journal. The same content is kept once.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] if S3 does not take it.
+    pub async fn keep_result(&self, sha256: &str, body: Vec<u8>) -> Result<(), ObjectError> {
+        self.put(self.result_key(sha256), "text/plain; charset=utf-8", body)
+            .await
     }
 
     /// Removes the content of a file and what was made of it.
@@ -210,6 +222,21 @@ impl Objects<'_> {
                 .map_err(unavailable)?;
         }
         Ok(())
+    }
+
+    async fn put(&self, key: String, content_type: &str, body: Vec<u8>) -> Result<(), ObjectError> {
+        self.store
+            .clients
+            .s3
+            .put_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(key)
+            .content_type(content_type)
+            .body(body.into())
+            .send()
+            .await
+            .map(drop)
+            .map_err(unavailable)
     }
 
     async fn read(&self, key: String, most: u64) -> Result<Vec<u8>, ObjectError> {

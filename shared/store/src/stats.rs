@@ -61,7 +61,7 @@ impl Statistics<'_> {
     pub async fn count(&self, event: &Event) -> Result<(), Error> {
         let counter = match event.kind {
             EventKind::ExecutionCompleted => "completed",
-            EventKind::ExecutionFailed => "failed",
+            EventKind::ExecutionFailed | EventKind::ExecutionExpired => "failed",
             EventKind::ExecutionCancelled => "cancelled",
             _ => return Ok(()),
         };

@@ -4,12 +4,13 @@
 
 use domain::agent::Agent;
 use domain::api_key::KeySecret;
+use domain::approval::Approval;
 use domain::audit::AuditEntry;
+use domain::budget::{Budget, LedgerEntry};
 use domain::event::Event;
 use domain::execution::{Effect, Execution, StreamEntry};
 use domain::file::File;
 use domain::knowledge::{Chunk, Document, KnowledgeBase};
-use domain::memory::Memory;
 use domain::org::{Invitation, Member, Org};
 use domain::task::Task;
 use domain::tool::Tool;
@@ -17,7 +18,13 @@ use domain::user::User;
 use serde_json::{Value, json};
 use work::Job;
 
+use crate::approvals::LinkRow;
+use crate::credentials::StoredCredential;
+use crate::data_keys::DataKey;
 use crate::executions::OfOrg;
+use crate::memories::MemoryRow;
+use crate::memories::recalls::RecallRow;
+use crate::memories::upkeep::Upkeep;
 use crate::record::{Record, from_item, to_item};
 
 const ORG: &str = "org_00000000000000000000000001";
@@ -30,6 +37,7 @@ const JOB: &str = "job_00000000000000000000000007";
 const EVENT: &str = "evt_00000000000000000000000008";
 const TASK: &str = "tsk_00000000000000000000000009";
 const TOOL: &str = "tol_0000000000000000000000000a";
+const APPROVAL: &str = "apr_0000000000000000000000000e";
 const KEY: &str = "key_0000000000000000000000000b";
 const AT: &str = "2026-01-01T00:00:00.005Z";
 
@@ -100,9 +108,35 @@ fn agents_tools_tasks_and_memories() {
         "due_at": AT, "execution": EXECUTION, "result": "Done.", "created_by": by_user(),
         "created_at": AT, "updated_at": AT, "version": 4,
     }));
-    unchanged::<Memory>(&json!({
-        "id": "mem_0000000000000000000000000d", "org": ORG, "agent": AGENT, "kind": "fact",
-        "text": "Oil.", "execution": EXECUTION, "created_at": AT,
+    unchanged::<MemoryRow>(&json!({
+        "id": "mem_0000000000000000000000000d", "org": ORG, "agent": AGENT, "kind": "tool_note",
+        "text": "Oil.", "importance": 7, "source": { "kind": "execution", "id": EXECUTION },
+        "recalls": 3, "last_recalled_at": AT,
+        "replaced": [
+            { "id": "mem_0000000000000000000000000e", "text": "Oi", "created_at": AT },
+        ],
+        "created_at": AT, "updated_at": AT, "version": 2,
+        "embedding": { "model": "static-en-256@1", "vector": [127, 0, 129] },
+    }));
+    for source in [
+        json!({ "kind": "person", "by": by_user() }),
+        json!({
+            "kind": "shared", "agent": AGENT, "memory": "mem_0000000000000000000000000e",
+            "by": { "kind": "api_key", "id": KEY },
+        }),
+    ] {
+        unchanged::<MemoryRow>(&json!({
+            "id": "mem_0000000000000000000000000d", "org": ORG, "agent": AGENT, "kind": "fact",
+            "text": "Oil.", "importance": 5, "source": source, "recalls": 0, "created_at": AT,
+            "updated_at": AT, "version": 1,
+        }));
+    }
+    unchanged::<RecallRow>(&json!({
+        "org": ORG, "agent": AGENT, "execution": EXECUTION,
+        "memories": ["mem_0000000000000000000000000d"], "at": AT,
+    }));
+    unchanged::<Upkeep>(&json!({
+        "org": ORG, "agent": AGENT, "created": 30, "consolidated": 25, "job": JOB,
     }));
 }
 
@@ -161,6 +195,65 @@ fn executions_and_jobs() {
 }
 
 #[test]
+fn budgets_and_ledgers() {
+    unchanged::<Budget>(&json!({
+        "org": ORG, "account": { "kind": "org" }, "granted": 9_000_000, "spent": 1_500_000,
+        "reserved": 250_000, "available": 7_250_000, "created_at": AT, "updated_at": AT,
+        "version": 12,
+    }));
+    unchanged::<Budget>(&json!({
+        "org": ORG, "account": { "kind": "execution", "id": EXECUTION }, "granted": 0,
+        "spent": 5, "reserved": 0, "available": -5, "credits_unlimited": true, "steps_left": 3,
+        "created_at": AT, "updated_at": AT, "version": 2,
+    }));
+    unchanged::<LedgerEntry>(&json!({
+        "id": "led_0000000000000000000000000e", "org": ORG,
+        "account": { "kind": "agent", "id": AGENT }, "kind": "settle", "amount": 40, "spent": 60,
+        "call": { "execution": EXECUTION, "step": 2, "call": 0, "payee": "openai::gpt" },
+        "at": AT,
+    }));
+    for kind in ["grant", "reserve", "release", "charge", "close"] {
+        unchanged::<LedgerEntry>(&json!({
+            "id": "led_0000000000000000000000000e", "org": ORG, "account": { "kind": "org" },
+            "kind": kind, "amount": -1, "spent": 0, "at": AT,
+        }));
+    }
+}
+
+#[test]
+fn approvals_and_their_links() {
+    let subjects = [
+        json!({ "kind": "tool_call", "tool": "order", "arguments": { "id": "7" } }),
+        json!({ "kind": "question", "question": "How much?" }),
+        json!({
+            "kind": "unknown_outcome", "tool": "order", "arguments": { "id": "7" },
+            "idempotency_key": format!("{EXECUTION}-1-2"),
+        }),
+    ];
+    for subject in subjects {
+        unchanged::<Approval>(&json!({
+            "id": APPROVAL, "org": ORG, "execution": EXECUTION, "agent": AGENT, "step": 1,
+            "call": 2, "subject": subject,
+            "policy": {
+                "role": "manager", "approvers": [USER], "expires_in_seconds": 600,
+                "on_expiry": "expire", "may_edit": false,
+            },
+            "state": "answered",
+            "answer": {
+                "decision": "approve", "by": by_user(), "via": "link", "reason": "As agreed.",
+                "arguments": { "id": "8" }, "text": "Done.", "at": AT,
+            },
+            "created_at": AT, "expires_at": AT, "updated_at": AT, "version": 2,
+        }));
+    }
+    unchanged::<LinkRow>(&json!({
+        "org": ORG, "approval": APPROVAL, "digest": "00ff", "holder": by_user(),
+        "made_by": { "kind": "api_key", "id": KEY }, "created_at": AT,
+        "expires_at": 1_767_225_600,
+    }));
+}
+
+#[test]
 fn files_and_knowledge() {
     unchanged::<File>(&json!({
         "id": FILE, "org": ORG, "name": "a.pdf", "content_type": "application/pdf",
@@ -180,6 +273,18 @@ fn files_and_knowledge() {
     unchanged::<Chunk>(&json!({
         "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf", "ordinal": 1,
         "text": "Oil.", "page": 2, "heading": "1 Oil",
+    }));
+}
+
+#[test]
+fn credentials_and_their_keys() {
+    unchanged::<StoredCredential>(&json!({
+        "org": ORG, "tool": TOOL, "kind": "header", "header": "x-api-key",
+        "origin": "https://api.example.com", "version": 3, "updated_at": AT,
+        "updated_by": by_user(), "sealed": "AQAAAAE=",
+    }));
+    unchanged::<DataKey>(&json!({
+        "org": ORG, "version": 2, "wrapped_by": "kms", "wrapped": "AQ==", "created_at": AT,
     }));
 }
 

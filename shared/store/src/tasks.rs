@@ -99,11 +99,8 @@ impl Tasks<'_> {
         let event = self
             .store
             .event(self.tenant, cause, EventKind::TaskCreated, task.id, data);
-        let mut commit = Commit::new(self.tenant).create(task).event(event);
-        if let Some(run) = run {
-            commit = run.add_to(commit, self.store, cause);
-        }
-        Ok(self.store.commit(commit).await?)
+        let change = || Commit::new(self.tenant).create(task).event(event.clone());
+        self.commit_with(cause, run, change).await
     }
 
     /// Writes a changed task and, with it, the run that works on it, if one is to begin. `kind`
@@ -126,14 +123,28 @@ impl Tasks<'_> {
         };
         let data = changes(before, &task);
         let event = self.store.event(self.tenant, cause, kind, task.id, data);
-        let mut commit = Commit::new(self.tenant)
-            .replace(&task, before.version)
-            .event(event);
-        if let Some(run) = run {
-            commit = run.add_to(commit, self.store, cause);
-        }
-        self.store.commit(commit).await?;
+        let change = || {
+            Commit::new(self.tenant)
+                .replace(&task, before.version)
+                .event(event.clone())
+        };
+        self.commit_with(cause, run, change).await?;
         Ok(task)
+    }
+
+    async fn commit_with(
+        &self,
+        cause: &Cause,
+        run: Option<&NewRun>,
+        change: impl Fn() -> Commit,
+    ) -> Result<(), Error> {
+        match run {
+            Some(run) => {
+                let executions = self.store.executions(self.tenant);
+                executions.queue_with(cause, run, change).await
+            }
+            None => Ok(self.store.commit(change()).await?),
+        }
     }
 
     /// Deletes a task.

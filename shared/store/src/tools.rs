@@ -132,13 +132,13 @@ impl Tools<'_> {
         if tool.spec.name != current.spec.name {
             commit = commit
                 .claim(keys::tool_name(org, &tool.spec.name), NAME_NOUN)
-                .release(keys::tool_name(org, &current.spec.name));
+                .discard(keys::tool_name(org, &current.spec.name));
         }
         self.store.commit(commit).await?;
         Ok(tool)
     }
 
-    /// Deletes a tool. Agents that name it can no longer call it.
+    /// Deletes a tool, and its credential with it. Agents that name it can no longer call it.
     ///
     /// # Errors
     /// [`Error::Commit`], as `Changed` if the tool is no longer at `current`'s version.
@@ -149,7 +149,8 @@ impl Tools<'_> {
             .event(self.tenant, cause, EventKind::ToolDeleted, current.id, data);
         let commit = Commit::new(self.tenant)
             .delete(current, current.version)
-            .release(keys::tool_name(self.tenant.org(), &current.spec.name))
+            .discard(keys::tool_name(self.tenant.org(), &current.spec.name))
+            .discard(keys::tool_credential(self.tenant.org(), current.id))
             .event(event);
         Ok(self.store.commit(commit).await?)
     }

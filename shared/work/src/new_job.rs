@@ -23,6 +23,7 @@ pub struct NewJob {
     lane: Lane,
     payload: Value,
     due: Due,
+    parked: bool,
     max_attempts: u32,
     correlation_id: String,
 }
@@ -43,6 +44,7 @@ impl NewJob {
             lane,
             payload,
             due: Due::After(Duration::ZERO),
+            parked: false,
             max_attempts: DEFAULT_MAX_ATTEMPTS,
             correlation_id: String::new(),
         }
@@ -59,6 +61,14 @@ impl NewJob {
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.due = Due::After(delay);
+        self
+    }
+
+    /// Waits until it is woken, or until this moment.
+    #[must_use]
+    pub fn parked_until(mut self, due_at: Timestamp) -> Self {
+        self.due = Due::At(due_at);
+        self.parked = true;
         self
     }
 
@@ -115,7 +125,11 @@ impl NewJob {
             kind: self.kind,
             lane: self.lane,
             payload: self.payload,
-            state: JobState::Ready,
+            state: if self.parked {
+                JobState::Parked
+            } else {
+                JobState::Ready
+            },
             attempts: 0,
             max_attempts: self.max_attempts,
             yields: 0,
@@ -192,6 +206,16 @@ mod tests {
             .build(NOW);
         assert_eq!(job.ring_delay(NOW), None);
         assert_eq!(job.ring_at, Some(job.due_at));
+    }
+
+    #[test]
+    fn a_parked_job_waits_to_be_woken() {
+        let job = new_job()
+            .parked_until(NOW.plus(Duration::from_secs(60)))
+            .build(NOW);
+        assert_eq!(job.state, JobState::Parked);
+        let woken = protocol::wake(&job, NOW).unwrap().expect("a change");
+        assert_eq!((woken.state, woken.due_at), (JobState::Ready, NOW));
     }
 
     #[test]

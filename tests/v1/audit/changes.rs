@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use domain::event::EventKind;
 use serde_json::json;
+use store::Commit;
 
 use super::{entries, settled};
 use crate::support::fixture::Fixture;
-use crate::support::{World, eventually, text};
+use crate::support::{World, asked, eventually, tenant, text};
 
 #[tokio::test]
 async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
@@ -53,7 +54,12 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
     );
     // No event tells a secret.
     let all = serde_json::to_string(&entries).expect("JSON");
-    for secret in [&fixture.token, admin.credential(), "og_local_"] {
+    for secret in [
+        fixture.token.as_str(),
+        &fixture.link,
+        admin.credential(),
+        "og_local_",
+    ] {
         assert!(!all.contains(secret), "{secret}");
     }
 }
@@ -127,6 +133,7 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         (ended["state"] == "cancelled").then_some(())
     })
     .await;
+    ask_people(world, fixture).await;
     for template in [
         "/v1/agents/{agent_id}/memories/{memory_id}",
         "/v1/knowledge-bases/{knowledge_base_id}/documents/{file_id}",
@@ -148,4 +155,22 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         .delete(&fixture.path("/v1/knowledge-bases/{knowledge_base_id}"))
         .await
         .gone();
+}
+
+/// One approval is answered, one is taken back and one expires.
+async fn ask_people(world: &World, fixture: &Fixture) {
+    let admin = &fixture.admin;
+    let answer = fixture.path("/v1/approvals/{approval_id}/answer");
+    admin
+        .post(&answer, &json!({ "decision": "reject" }))
+        .await
+        .ok();
+    let asked = fixture.ask(world).await;
+    let cancel = format!("/v1/executions/{}/cancel", asked.execution.id);
+    admin.post(&cancel, &json!({})).await.ok();
+    let (store, tenant) = (world.store(), tenant(admin));
+    let asked = fixture.ask(world).await;
+    let expired = asked.only().expired(store.now());
+    let commit = Commit::new(tenant).close_approval(store, &asked::cause(), &expired, 1);
+    store.commit(commit).await.expect("is written");
 }

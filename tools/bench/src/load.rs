@@ -68,20 +68,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    async fn open(address: &str) -> anyhow::Result<Self> {
+    /// Connects to `127.0.0.1:port`.
+    pub async fn open(address: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        tokio::task::spawn_local(connection);
+        tokio::spawn(connection);
         Ok(Self { sender })
     }
 
     /// Sends a request and reads its answer whole.
-    pub async fn send(
+    pub async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-        expected: StatusCode,
-    ) -> anyhow::Result<Bytes> {
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         let answer = async {
             self.sender.ready().await?;
             let response = self.sender.send_request(request).await?;
@@ -89,9 +89,18 @@ impl Connection {
             let body = response.into_body().collect().await?.to_bytes();
             Ok::<_, hyper::Error>((status, body))
         };
-        let (status, body) = tokio::time::timeout(PATIENCE, answer)
+        Ok(tokio::time::timeout(PATIENCE, answer)
             .await
-            .with_context(|| format!("no answer within {PATIENCE:?}"))??;
+            .with_context(|| format!("no answer within {PATIENCE:?}"))??)
+    }
+
+    /// The same, where only one status will do.
+    pub async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        expected: StatusCode,
+    ) -> anyhow::Result<Bytes> {
+        let (status, body) = self.exchange(request).await?;
         if status != expected {
             bail!("answered {status}: {}", String::from_utf8_lossy(&body));
         }

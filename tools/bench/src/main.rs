@@ -5,12 +5,14 @@
 //! | [`functions`] | size, start and memory of each function, beside a bare one |
 //! | [`api`] | requests on the local host, and what the store has of them |
 //! | [`executions`] | whole executions with a model that answers at once |
+//! | [`agents`] | runs of agents, beside two agent servers written in Python |
 //! | [`extraction`] | text out of files, chunks out of text, vectors out of chunks |
 //! | [`product`], [`metered`] | the local host, and its API once more over clients that are timed |
 //! | [`load`] | requests in a closed loop |
 //! | [`proc`], [`machine`] | what Linux tells of processes, and of the machine |
 //! | [`figures`], [`report`] | medians and percentiles; tables and the document they go into |
 
+mod agents;
 mod api;
 mod executions;
 mod extraction;
@@ -36,7 +38,10 @@ use clap::{Parser, ValueEnum};
 #[command(name = "cargo xtask bench")]
 struct Arguments {
     /// What to measure; everything if absent.
-    #[arg(long, value_enum, value_delimiter = ',')]
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+    /// The same, as a list.
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "sections")]
     only: Vec<Section>,
     /// A short run that shows that everything works. Its figures are printed and not kept.
     #[arg(long)]
@@ -44,6 +49,9 @@ struct Arguments {
     /// Measure pypdf beside the PDF reader, with this Python or one that is found.
     #[arg(long, value_name = "PYTHON", num_args = 0..=1, default_missing_value = "")]
     peers: Option<String>,
+    /// Measure this program of the local host beside the agent servers, instead of building it.
+    #[arg(long, value_name = "PROGRAM")]
+    overglass: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,6 +59,7 @@ enum Section {
     Functions,
     Api,
     Executions,
+    Agents,
     Extraction,
 }
 
@@ -60,6 +69,7 @@ impl Section {
             Self::Functions => "functions",
             Self::Api => "api",
             Self::Executions => "executions",
+            Self::Agents => "agents",
             Self::Extraction => "extraction",
         }
     }
@@ -78,6 +88,8 @@ struct Effort {
     reading: Duration,
     /// The least size of a generated file, in bytes.
     file_bytes: usize,
+    /// How much is measured of agent servers.
+    agents: agents::Amounts,
 }
 
 impl Effort {
@@ -87,6 +99,13 @@ impl Effort {
         window: Duration::from_secs(8),
         reading: Duration::from_secs(4),
         file_bytes: 1_500_000,
+        agents: agents::Amounts {
+            window: Duration::from_secs(20),
+            pauses: 20,
+            turns: [10, 100],
+            kills: &[Duration::from_secs(1), Duration::from_secs(15)],
+            patience: Duration::from_secs(120),
+        },
     };
     const QUICK: Self = Self {
         starts: 3,
@@ -94,6 +113,13 @@ impl Effort {
         window: Duration::from_secs(1),
         reading: Duration::from_millis(200),
         file_bytes: 200_000,
+        agents: agents::Amounts {
+            window: Duration::from_secs(3),
+            pauses: 2,
+            turns: [2, 6],
+            kills: &[Duration::from_secs(1)],
+            patience: Duration::from_secs(20),
+        },
     };
 }
 
@@ -120,9 +146,9 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
     } else {
         Effort::WHOLE
     };
-    let sections = match arguments.only.as_slice() {
-        [] => Section::value_variants(),
-        some => some,
+    let sections = match (arguments.sections.as_slice(), arguments.only.as_slice()) {
+        ([], []) => Section::value_variants(),
+        ([], some) | (some, _) => some,
     };
     let mut all_measured = true;
     for section in sections {
@@ -132,6 +158,11 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
             Section::Functions => functions::measure(&root, &effort),
             Section::Api => product::on_its_threads(api::measure(&root, &effort)),
             Section::Executions => product::on_its_threads(executions::measure(&root, &effort)),
+            Section::Agents => product::on_its_threads(agents::measure(
+                &root,
+                &effort,
+                arguments.overglass.as_deref(),
+            )),
             Section::Extraction => extraction::measure(&effort, arguments.peers.as_deref()),
         };
         let kept = measured.and_then(|figures| {

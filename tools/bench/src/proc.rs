@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+/// Numbers of fields of `stat`, counted from the state, which follows the name in parentheses.
+const PARENT: usize = 1;
+const UTIME: usize = 11;
+const STIME: usize = 12;
+
 /// Memory of a process, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
@@ -24,6 +29,36 @@ pub fn cpu_of(process: u32) -> anyhow::Result<Duration> {
         sum += cpu_of_task(&task?.path()).unwrap_or_default();
     }
     Ok(sum)
+}
+
+/// The processor time that a process has had, of threads that have ended as well, in ticks of ten
+/// milliseconds.
+pub fn total_cpu_of(process: u32) -> Option<Duration> {
+    const TICK: Duration = Duration::from_millis(10);
+    let ticks = |field| stat_field(process, field)?.parse::<u32>().ok();
+    Some(TICK * ticks(UTIME)? + TICK * ticks(STIME)?)
+}
+
+/// The parent of every process.
+pub fn parents() -> BTreeMap<u32, u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let process = entry.file_name().to_str()?.parse().ok()?;
+            Some((process, stat_field(process, PARENT)?.parse().ok()?))
+        })
+        .collect()
+}
+
+fn stat_field(process: u32, field: usize) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    field_after_name(&stat, field).map(str::to_owned)
+}
+
+/// A name may hold spaces and parentheses itself.
+fn field_after_name(stat: &str, field: usize) -> Option<&str> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(field)
 }
 
 /// The processor time that the threads of this process have had, by their names.
@@ -87,6 +122,15 @@ mod tests {
         assert_eq!(kilobytes(text, "VmSwap"), None);
     }
 
+    #[test]
+    fn fields_are_counted_from_behind_the_name() {
+        let stat = "12 (a (b) c) S 1 12 12 0 -1 4194560 1 2 3 4 55 66 0 0 20";
+        assert_eq!(field_after_name(stat, PARENT), Some("1"));
+        assert_eq!(field_after_name(stat, UTIME), Some("55"));
+        assert_eq!(field_after_name(stat, STIME), Some("66"));
+        assert_eq!(field_after_name("", PARENT), None);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_process_that_works_has_had_time_and_memory() {
@@ -101,5 +145,7 @@ mod tests {
         let memory = memory_of(std::process::id()).unwrap();
         assert!(memory.resident >= memory.private && memory.private > 0);
         assert!(!cpu_by_thread().is_empty());
+        assert!(total_cpu_of(std::process::id()).is_some());
+        assert!(parents().contains_key(&std::process::id()));
     }
 }

@@ -25,8 +25,8 @@ pub(crate) struct Shape {
     pub(crate) expiry: bool,
 }
 
-/// The seven tables.
-pub(crate) fn shapes(names: &TableNames) -> [(&str, Shape); 7] {
+/// The nine tables.
+pub(crate) fn shapes(names: &TableNames) -> [(&str, Shape); 9] {
     let plain = Shape::default;
     [
         (
@@ -59,6 +59,8 @@ pub(crate) fn shapes(names: &TableNames) -> [(&str, Shape); 7] {
             },
         ),
         (&names.audit, plain()),
+        (&names.ledger, plain()),
+        (&names.vault, plain()),
         (
             &names.ephemeral,
             Shape {

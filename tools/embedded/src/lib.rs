@@ -9,7 +9,7 @@
 //! | [`services`] | [`Services`]: start, clients, shutdown |
 //! | [`endpoints`] | [`Endpoints`] and [`Clients`]: where the services answer |
 //! | [`folder`] | the data folder, its layout and its lock |
-//! | [`tables`] | [`create_tables`]: the seven tables |
+//! | [`tables`] | [`create_tables`]: the nine tables |
 //! | [`objects`] | [`create_bucket`] and the S3 server |
 //! | [`queues`] | [`create_queues`] and [`QueueSource`], which speaks Lambda's SQS events |
 //! | [`log_stream`] | [`LogStream`], which speaks Lambda's stream events |

@@ -1,4 +1,4 @@
-//! The seven tables, as the template describes them.
+//! The nine tables, as the template describes them.
 //!
 //! Every table has the keys `pk` and `sk`, both strings, and is on demand. A
 //! global index `x` has the keys `xpk` and `xsk` and carries whole items.
@@ -11,6 +11,8 @@
 //! | Metrics | | |
 //! | Knowledge | | vector index [`VECTOR_INDEX`] |
 //! | Audit | | |
+//! | Ledger | | |
+//! | Vault | | |
 //! | Ephemeral | | items expire at [`EXPIRY_ATTRIBUTE`] |
 //!
 //! # The vector index
@@ -63,6 +65,8 @@ pub struct TableNames {
     pub metrics: String,
     pub knowledge: String,
     pub audit: String,
+    pub ledger: String,
+    pub vault: String,
     pub ephemeral: String,
 }
 
@@ -77,6 +81,8 @@ impl TableNames {
             metrics: name("metrics"),
             knowledge: name("knowledge"),
             audit: name("audit"),
+            ledger: name("ledger"),
+            vault: name("vault"),
             ephemeral: name("ephemeral"),
         }
     }

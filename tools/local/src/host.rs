@@ -20,6 +20,7 @@ use store::{Clients, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use vault::Vault;
 
 use crate::issuer::LocalIssuer;
 use crate::secrets::Secrets;
@@ -77,8 +78,9 @@ impl Host {
             None => Options::memory(),
         };
         let services = Services::start(storage).await?;
-        let store = open_store(&services).await?;
         let secrets = Secrets::open(options.data.as_deref())?;
+        let vault = Vault::new(Arc::new(secrets.key_wrap()?), Arc::new(SystemClock));
+        let store = open_store(&services).await?.with_vault(vault);
         let issuer = Arc::new(LocalIssuer::new(&secrets)?);
         let config = ApiConfig {
             environment: KeyEnvironment::new("local")?,
@@ -101,7 +103,7 @@ impl Host {
             }
         });
         let outbound = outbound::Client::new(agent_runner::tool_policy(options.outbound))?;
-        let agents = agent_runner::AgentRunner::new(store.clone(), options.model, outbound);
+        let agents = agent_runner::AgentRunner::new(store.clone(), options.model, outbound, domain::price::PriceMap::built_in());
         let files = file_processor::handlers_with(&store, options.files);
         workers::start(&services, &store, agents, files, &stop, &tasks).await?;
         tasks.close();
@@ -153,7 +155,9 @@ pub fn routes() -> Routes {
     Routes::with_openapi(api::openapi::base())
         .merge(agents::routes())
         .merge(api_keys::routes())
+        .merge(approvals::routes())
         .merge(audit::routes())
+        .merge(budgets::routes())
         .merge(docs::routes())
         .merge(executions::routes())
         .merge(files::routes())
@@ -220,11 +224,14 @@ pub async fn open_store(services: &Services) -> anyhow::Result<Store> {
         metrics: tables.metrics,
         knowledge: tables.knowledge,
         audit: tables.audit,
+        ledger: tables.ledger,
+        vault: tables.vault,
         ephemeral: tables.ephemeral,
         files_bucket: BUCKET.to_owned(),
         agent_interactive_queue: url(work::Lane::AgentInteractive),
         agent_bulk_queue: url(work::Lane::AgentBulk),
         files_queue: url(work::Lane::Files),
+        runs_per_org: store::config::DEFAULT_RUNS_PER_ORG,
     };
     let endpoints = services.endpoints();
     let local = LocalEndpoints {

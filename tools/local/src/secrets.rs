@@ -1,5 +1,5 @@
-//! What the host keeps in its data folder beside the stores: the key that signs cursors and the
-//! one that signs tokens. Readable by the folder's owner only.
+//! What the host keeps in its data folder beside the stores: the secret that signs cursors and
+//! wraps the keys of credentials, and the key that signs tokens. Readable by the folder's owner only.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kernel::signing::SigningKey;
+use vault::SecretWrap;
 
 /// The host's keys.
 pub struct Secrets {
@@ -51,6 +52,15 @@ impl Secrets {
     /// A secret that is damaged.
     pub fn signing_key(&self) -> anyhow::Result<SigningKey> {
         SigningKey::from_base64(&self.signing_secret)
+            .context("the signing secret of the data folder is damaged")
+    }
+
+    /// What wraps the keys that credentials are encrypted under.
+    ///
+    /// # Errors
+    /// A secret that is damaged.
+    pub fn key_wrap(&self) -> anyhow::Result<SecretWrap> {
+        SecretWrap::from_base64(&self.signing_secret)
             .context("the signing secret of the data folder is damaged")
     }
 

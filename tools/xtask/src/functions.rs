@@ -16,7 +16,7 @@ pub(crate) struct ApiFunction {
     pub(crate) name: &'static str,
     pub(crate) front: Front,
     pub(crate) routes: fn() -> api::Routes,
-    /// Paths that answer GET with pages for people, which the OpenAPI document leaves out.
+    /// Routes of pages for people, such as `GET /docs`, which the OpenAPI document leaves out.
     pub(crate) pages: &'static [&'static str],
 }
 
@@ -33,9 +33,17 @@ const fn function(name: &'static str, routes: fn() -> api::Routes) -> ApiFunctio
 pub(crate) const API: &[ApiFunction] = &[
     function("agents", agents::routes),
     function("api-keys", api_keys::routes),
-    function("audit", audit::routes),
     ApiFunction {
-        pages: &["/docs", "/docs/{path}"],
+        pages: &[
+            "GET /v1/approval-links/{token}",
+            "POST /v1/approval-links/{token}",
+        ],
+        ..function("approvals", approvals::routes)
+    },
+    function("audit", audit::routes),
+    function("budgets", budgets::routes),
+    ApiFunction {
+        pages: &["GET /docs", "GET /docs/{path}"],
         ..function("docs", docs::routes)
     },
     function("executions", executions::routes),

@@ -65,6 +65,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Kill workers and break what they reach while executions run; fail if anything is lost.
+    /// Arguments go to `chaos`.
+    Chaos {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Make a function crate by the pattern, with a first route or job and a sample event.
     NewFunction {
         /// Its name: folder, crate, binary and, for an API function, path segment.
@@ -103,6 +109,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::E2e { arguments } => tool(&repo, &["--package", "e2e"], &arguments),
         Task::Bench { arguments } => tool(&repo, &["--release", "--package", "bench"], &arguments),
+        Task::Chaos { arguments } => tool(&repo, &["--package", "chaos"], &arguments),
         Task::NewFunction { name, worker, .. } => {
             let kind = if worker {
                 new_function::Kind::Worker

@@ -33,12 +33,11 @@ pub(crate) fn write_missing(repo: &Repo) -> Result<Vec<String>> {
                 .find(|operation| operation.route() == route);
             let event = match operation {
                 Some(operation) => of_operation(&document, operation),
-                None => request(
-                    "GET",
-                    &filled(&route.replace("GET ", ""), &|_| "index.html".to_owned()),
-                    None,
-                    false,
-                ),
+                None => {
+                    let (method, path) = route.split_once(' ').unwrap_or(("GET", &route));
+                    let target = filled(path, &|_| "index.html".to_owned());
+                    request(method, &target, None, false)
+                }
             };
             let case = operation.map_or_else(
                 || page_name(&route),

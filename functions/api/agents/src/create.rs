@@ -1,10 +1,13 @@
-use api::{Granted, Json, Problem, Problems, Versioned, Write, created};
+use std::collections::BTreeMap;
+
+use api::{ApprovalPolicyBody, Granted, Json, Problem, Problems, Versioned, Write, created};
 use axum::extract::State;
 use axum::response::Response;
 use domain::agent::{Agent, AgentSpec, Limits, ToolRef};
 use garde::Validate;
-use kernel::KnowledgeBaseId;
+use kernel::{AgentId, KnowledgeBaseId};
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::spec::{self, LimitsBody, MAX_DESCRIPTION, MAX_INSTRUCTIONS};
@@ -42,6 +45,18 @@ pub(crate) struct NewAgent {
     #[garde(custom(spec::few_bases))]
     #[serde(default)]
     knowledge_bases: Vec<KnowledgeBaseId>,
+    /// The agents that it may call with `call_agent`.
+    #[garde(custom(spec::few_agents))]
+    #[serde(default)]
+    agents: Vec<AgentId>,
+    /// Tools, by the name that the model knows, whose calls people must approve.
+    #[garde(dive)]
+    #[serde(default)]
+    approvals: BTreeMap<String, ApprovalPolicyBody>,
+    /// JSON Schema (2020-12) of the answer, where it must be a JSON object.
+    #[garde(skip)]
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<Value>,
     #[garde(dive)]
     limits: Option<LimitsBody>,
 }
@@ -65,6 +80,9 @@ pub(crate) async fn create(
         model: body.model,
         tools: body.tools,
         knowledge_bases: body.knowledge_bases,
+        agents: body.agents,
+        approvals: spec::policies(body.approvals),
+        output_schema: body.output_schema,
         limits: body.limits.map_or_else(Limits::default, Limits::from),
     };
     spec::check(app.store(), caller.tenant(), &spec).await?;

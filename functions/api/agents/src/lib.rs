@@ -11,8 +11,13 @@
 //! | GET | `/v1/agents/{agent_id}/versions/{version}` | `agents:read` | `versions.rs` |
 //! | POST | `/v1/agents/{agent_id}/rollback` | `agents:write` | `rollback.rs` |
 //! | GET | `/v1/agents/{agent_id}/stats` | `agents:read` | `stats.rs` |
-//! | GET | `/v1/agents/{agent_id}/memories` | `agents:read` | `memories.rs` |
-//! | DELETE | `/v1/agents/{agent_id}/memories/{memory_id}` | `agents:write` | `memories.rs` |
+//! | GET | `/v1/agents/{agent_id}/memory` | `agents:read` | `memory/list.rs` |
+//! | POST | `/v1/agents/{agent_id}/memory` | `agents:write` | `memory/create.rs` |
+//! | GET | `/v1/agents/{agent_id}/memory/recall` | `agents:read` | `memory/recall.rs` |
+//! | GET | `/v1/agents/{agent_id}/memory/{memory_id}` | `agents:read` | `memory/get.rs` |
+//! | PATCH | `/v1/agents/{agent_id}/memory/{memory_id}` | `agents:write` | `memory/update.rs` |
+//! | DELETE | `/v1/agents/{agent_id}/memory/{memory_id}` | `agents:write` | `memory/delete.rs` |
+//! | POST | `/v1/agents/{agent_id}/memory/{memory_id}/share` | `agents:write` | `memory/share.rs` |
 
 use api::Routes;
 use utoipa_axum::routes;
@@ -21,7 +26,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
-mod memories;
+mod memory;
 mod rollback;
 mod spec;
 mod stats;
@@ -38,6 +43,12 @@ pub fn routes() -> Routes {
         .routes(routes!(versions::get_version))
         .routes(routes!(rollback::rollback))
         .routes(routes!(stats::stats))
-        .routes(routes!(memories::list_memories))
-        .routes(routes!(memories::delete_memory))
+        .routes(routes!(memory::list::list, memory::create::create))
+        .routes(routes!(memory::recall::recall))
+        .routes(routes!(
+            memory::get::get,
+            memory::update::update,
+            memory::delete::delete
+        ))
+        .routes(routes!(memory::share::share))
 }

@@ -1,9 +1,13 @@
 //! What clients may say of an agent, and the checks that it makes sense in its org.
 
-use api::{FieldProblem, Problem};
-use domain::agent::{AgentSpec, Limits, MAX_KNOWLEDGE_BASES, MAX_TOOLS, ToolRef};
+use std::collections::BTreeMap;
+
+use api::{ApprovalPolicyBody, FieldProblem, Problem};
+use domain::agent::{AgentSpec, Limits, MAX_AGENTS, MAX_KNOWLEDGE_BASES, MAX_TOOLS, ToolRef};
+use domain::approval::ApprovalPolicy;
+use domain::tool::{ArgumentSchema, Builtin, is_tool_name};
 use garde::Validate;
-use kernel::KnowledgeBaseId;
+use kernel::{AgentId, KnowledgeBaseId, MicroCredits};
 use store::{Store, Tenant};
 
 /// The most characters of an agent's instructions.
@@ -21,11 +25,19 @@ pub(crate) struct LimitsBody {
     #[schema(minimum = 1, maximum = 200)]
     #[serde(default = "default_steps")]
     max_steps: u32,
-    /// Seconds from queueing to the end.
+    /// Seconds of running, from the first step to the end; waiting does not count.
     #[garde(range(min = 1, max = Limits::MAX_SECONDS))]
     #[schema(minimum = 1, maximum = 86_400)]
     #[serde(default = "default_seconds")]
     max_seconds: u32,
+    /// Micro-credits that one execution, with those that it calls, may spend.
+    #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
+    max_micro_credits: Option<i64>,
+    /// Executions of the agent that may run at the same time.
+    #[garde(range(min = 1, max = Limits::MAX_CONCURRENT))]
+    #[schema(minimum = 1, maximum = 100)]
+    max_concurrent: Option<u32>,
 }
 
 fn default_steps() -> u32 {
@@ -41,6 +53,8 @@ impl From<LimitsBody> for Limits {
         Self {
             max_steps: body.max_steps,
             max_seconds: body.max_seconds,
+            max_micro_credits: body.max_micro_credits.map(MicroCredits::new),
+            max_concurrent: body.max_concurrent,
         }
     }
 }
@@ -88,6 +102,29 @@ pub(crate) async fn check(store: &Store, tenant: Tenant, spec: &AgentSpec) -> Re
             message: message.to_owned(),
         });
     }
+    let known_agents = store.agents(tenant).get_many(&spec.agents).await?;
+    for (index, agent) in spec.agents.iter().enumerate() {
+        let message = if spec.agents[..index].contains(agent) {
+            "is named twice"
+        } else if !known_agents.iter().any(|known| known.id == *agent) {
+            "is not an agent of this organization"
+        } else {
+            continue;
+        };
+        errors.push(FieldProblem {
+            field: format!("/agents/{index}"),
+            message: message.to_owned(),
+        });
+    }
+    errors.extend(of_approvals(spec));
+    if let Some(schema) = &spec.output_schema
+        && let Err(error) = ArgumentSchema::compile(schema)
+    {
+        errors.push(FieldProblem {
+            field: "/output_schema".to_owned(),
+            message: error.to_string(),
+        });
+    }
     if errors.is_empty() {
         Ok(())
     } else {
@@ -95,8 +132,48 @@ pub(crate) async fn check(store: &Store, tenant: Tenant, spec: &AgentSpec) -> Re
     }
 }
 
+/// A tool whose approval is asked for must be one that can be called at all: a misspelt name would
+/// let calls through that somebody meant to see first.
+fn of_approvals(spec: &AgentSpec) -> Vec<FieldProblem> {
+    spec.approvals
+        .keys()
+        .filter_map(|name| {
+            let builtin = Builtin::named(name);
+            let message = if builtin == Some(Builtin::AskHuman) {
+                "asks people anyway"
+            } else if builtin
+                .is_some_and(|builtin| !spec.tools.contains(&ToolRef::Builtin(builtin)))
+            {
+                "is not among the agent's tools"
+            } else if !is_tool_name(name) {
+                "is not the name of a tool"
+            } else {
+                return None;
+            };
+            Some(FieldProblem {
+                field: format!("/approvals/{name}"),
+                message: message.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// The policies of a body.
+pub(crate) fn policies(
+    bodies: BTreeMap<String, ApprovalPolicyBody>,
+) -> BTreeMap<String, ApprovalPolicy> {
+    bodies
+        .into_iter()
+        .map(|(tool, policy)| (tool, policy.into()))
+        .collect()
+}
+
 pub(crate) fn few_tools(tools: &[ToolRef], (): &()) -> garde::Result {
     at_most(tools.len(), MAX_TOOLS)
+}
+
+pub(crate) fn few_agents(agents: &[AgentId], (): &()) -> garde::Result {
+    at_most(agents.len(), MAX_AGENTS)
 }
 
 pub(crate) fn few_bases(bases: &[KnowledgeBaseId], (): &()) -> garde::Result {

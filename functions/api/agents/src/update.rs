@@ -1,9 +1,12 @@
-use api::{IfMatch, Json, Owned, Problem, Problems, Versioned, Write};
+use std::collections::BTreeMap;
+
+use api::{ApprovalPolicyBody, IfMatch, Json, Owned, Problem, Problems, Versioned, Write};
 use axum::extract::State;
 use domain::agent::{Agent, AgentSpec, ToolRef};
 use garde::Validate;
 use kernel::{AgentId, KnowledgeBaseId};
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::spec::{self, LimitsBody, MAX_DESCRIPTION, MAX_INSTRUCTIONS};
@@ -30,6 +33,16 @@ pub(crate) struct AgentChanges {
     tools: Option<Vec<ToolRef>>,
     #[garde(inner(custom(few_bases)))]
     knowledge_bases: Option<Vec<KnowledgeBaseId>>,
+    #[garde(inner(custom(few_agents)))]
+    agents: Option<Vec<AgentId>>,
+    /// Takes the place of all that stood before.
+    #[garde(dive)]
+    approvals: Option<BTreeMap<String, ApprovalPolicyBody>>,
+    /// `null` lets the agent answer in words.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "api::nullable")]
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<Option<Value>>,
     #[garde(dive)]
     limits: Option<LimitsBody>,
 }
@@ -50,6 +63,11 @@ fn few_tools(tools: &Vec<ToolRef>, context: &()) -> garde::Result {
 #[expect(clippy::ptr_arg, reason = "the signature that garde calls")]
 fn few_bases(bases: &Vec<KnowledgeBaseId>, context: &()) -> garde::Result {
     spec::few_bases(bases, context)
+}
+
+#[expect(clippy::ptr_arg, reason = "the signature that garde calls")]
+fn few_agents(agents: &Vec<AgentId>, context: &()) -> garde::Result {
+    spec::few_agents(agents, context)
 }
 
 /// Change an agent. Each change makes a new version.
@@ -78,6 +96,9 @@ pub(crate) async fn update(
         model: changes.model.unwrap_or(old.model),
         tools: changes.tools.unwrap_or(old.tools),
         knowledge_bases: changes.knowledge_bases.unwrap_or(old.knowledge_bases),
+        agents: changes.agents.unwrap_or(old.agents),
+        approvals: changes.approvals.map_or(old.approvals, spec::policies),
+        output_schema: changes.output_schema.unwrap_or(old.output_schema),
         limits: changes.limits.map_or(old.limits, Into::into),
     };
     let tenant = agent.caller.tenant();

@@ -1,8 +1,9 @@
-use api::{Granted, Json, Problem, Problems, Versioned, Write, created};
+use api::{ApprovalPolicyBody, Granted, Json, Problem, Problems, Versioned, Write, created};
 use axum::extract::State;
 use axum::response::Response;
-use domain::tool::{MAX_DESCRIPTION, Tool, ToolSpec};
+use domain::tool::{MAX_DESCRIPTION, OnUnknown, Tool, ToolSpec};
 use garde::Validate;
+use kernel::MicroCredits;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -40,14 +41,25 @@ pub(crate) struct NewTool {
     #[schema(min_length = 1, max_length = 2_000)]
     description: String,
     /// JSON Schema (2020-12) of the arguments: an object, at most 64 KiB, without references to
-    /// anything outside itself.
+    /// anything outside itself. Not for an `mcp` tool: its server says what its tools take.
     #[garde(skip)]
-    #[schema(value_type = Object)]
-    parameters: Value,
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<Value>,
     /// Whether calling it twice with the same idempotency key does no harm.
     #[garde(skip)]
     #[serde(default)]
     idempotent: bool,
+    /// What follows when a call was interrupted and nobody knows whether it happened.
+    #[garde(skip)]
+    #[serde(default)]
+    on_unknown: OnUnknown,
+    /// Who must approve a call before it is made, if anybody.
+    #[garde(dive)]
+    approval: Option<ApprovalPolicyBody>,
+    /// What a call costs, in micro-credits.
+    #[garde(range(min = 0))]
+    #[schema(minimum = 0)]
+    micro_credits_per_call: Option<i64>,
     #[garde(skip)]
     action: ActionBody,
 }
@@ -64,12 +76,16 @@ pub(crate) async fn create(
     caller: Granted<Tool, Write>,
     Json(body): Json<NewTool>,
 ) -> Result<Response, Problem> {
+    let action = body.action.action()?;
     let spec = ToolSpec {
         name: body.name,
         description: body.description,
-        parameters: body.parameters,
+        parameters: spec::parameters(body.parameters, &action)?,
         idempotent: body.idempotent,
-        action: body.action.into(),
+        on_unknown: body.on_unknown,
+        approval: body.approval.map(Into::into),
+        micro_credits_per_call: body.micro_credits_per_call.map(MicroCredits::new),
+        action,
     };
     spec::check(&spec)?;
     let tool = app

@@ -7,14 +7,21 @@
 //! | GET | `/v1/tools/{tool_id}` | `tools:read` | `get.rs` |
 //! | PATCH | `/v1/tools/{tool_id}` | `tools:write` | `update.rs` |
 //! | DELETE | `/v1/tools/{tool_id}` | `tools:write` | `delete.rs` |
+//! | GET | `/v1/tools/{tool_id}/credential` | `tools:read` | `credential_get.rs` |
+//! | PUT | `/v1/tools/{tool_id}/credential` | `tools:write` | `credential_set.rs` |
+//! | DELETE | `/v1/tools/{tool_id}/credential` | `tools:write` | `credential_remove.rs` |
 
 use api::Routes;
 use utoipa_axum::routes;
 
 mod create;
+mod credential_get;
+mod credential_remove;
+mod credential_set;
 mod delete;
 mod get;
 mod list;
+mod secret;
 mod spec;
 mod update;
 
@@ -24,4 +31,9 @@ pub fn routes() -> Routes {
     Routes::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(
+            credential_get::get,
+            credential_set::set,
+            credential_remove::remove
+        ))
 }

@@ -1,4 +1,4 @@
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda::Error> {
-    lambda::http(tools::routes()).await
+    lambda::http_with_vault(tools::routes()).await
 }

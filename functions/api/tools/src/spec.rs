@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use api::{FieldProblem, Problem};
 use domain::tool::{
     ArgumentSchema, Builtin, DEFAULT_TIMEOUT_SECONDS, HttpAction, HttpMethod,
-    MAX_HEADER_VALUE_BYTES, MAX_HEADERS, ToolAction, ToolSpec, is_tool_name,
+    MAX_HEADER_VALUE_BYTES, MAX_HEADERS, McpAction, ToolAction, ToolSpec, is_tool_name,
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
@@ -17,7 +18,8 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 #[schema(as = NewToolAction)]
 pub(crate) struct ActionBody {
     kind: ActionKind,
-    method: HttpMethod,
+    /// The method of an `http` tool.
+    method: Option<HttpMethod>,
     /// An absolute `https` or `http` address. `{name}` stands for the argument of that name, which
     /// must be a required parameter; it may stand in the path or for a value of the query.
     #[schema(
@@ -42,6 +44,9 @@ pub(crate) struct ActionBody {
 pub(crate) enum ActionKind {
     /// An HTTP request to a public address.
     Http,
+    /// The tools of a server that speaks the Model Context Protocol: only `url` and
+    /// `timeout_seconds` apply.
+    Mcp,
 }
 
 fn headers_schema() -> Object {
@@ -60,16 +65,43 @@ const fn default_timeout() -> u32 {
     DEFAULT_TIMEOUT_SECONDS
 }
 
-impl From<ActionBody> for ToolAction {
-    fn from(body: ActionBody) -> Self {
-        match body.kind {
-            ActionKind::Http => Self::Http(HttpAction {
-                method: body.method,
-                url: body.url,
-                headers: body.headers,
-                timeout_seconds: body.timeout_seconds,
-            }),
+impl ActionBody {
+    /// The action, if all is there that its kind needs and nothing that it does not.
+    pub(crate) fn action(self) -> Result<ToolAction, Problem> {
+        let problem = |field: &str, message: &str| Problem::invalid_field(field, message);
+        match self.kind {
+            ActionKind::Http => Ok(ToolAction::Http(HttpAction {
+                method: self
+                    .method
+                    .ok_or_else(|| problem("/action/method", "is missing"))?,
+                url: self.url,
+                headers: self.headers,
+                timeout_seconds: self.timeout_seconds,
+            })),
+            ActionKind::Mcp if self.method.is_some() => {
+                Err(problem("/action/method", "does not apply to an `mcp` tool"))
+            }
+            ActionKind::Mcp if !self.headers.is_empty() => {
+                Err(problem("/action/headers", "does not apply to an `mcp` tool"))
+            }
+            ActionKind::Mcp => Ok(ToolAction::Mcp(McpAction {
+                url: self.url,
+                timeout_seconds: self.timeout_seconds,
+            })),
         }
+    }
+}
+
+/// The parameters of a tool: those of an `mcp` tool are the server's.
+pub(crate) fn parameters(given: Option<Value>, action: &ToolAction) -> Result<Value, Problem> {
+    match (given, action) {
+        (Some(parameters), ToolAction::Http(_)) => Ok(parameters),
+        (None, ToolAction::Http(_)) => Err(Problem::invalid_field("/parameters", "is missing")),
+        (None, ToolAction::Mcp(_)) => Ok(json!({ "type": "object" })),
+        (Some(_), ToolAction::Mcp(_)) => Err(Problem::invalid_field(
+            "/parameters",
+            "does not apply to an `mcp` tool: the server says what its tools take",
+        )),
     }
 }
 
@@ -95,10 +127,12 @@ pub(crate) fn check(spec: &ToolSpec) -> Result<(), Problem> {
             message: error.to_string(),
         });
     }
-    let ToolAction::Http(action) = &spec.action;
+    let problems = match &spec.action {
+        ToolAction::Http(action) => action.problems(&spec.parameters),
+        ToolAction::Mcp(action) => action.problems(),
+    };
     errors.extend(
-        action
-            .problems(&spec.parameters)
+        problems
             .into_iter()
             .map(|problem| FieldProblem {
                 field: format!("/action{}", problem.field),
@@ -114,8 +148,6 @@ pub(crate) fn check(spec: &ToolSpec) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn spec(parameters: Value, action: Value) -> ToolSpec {
@@ -125,7 +157,10 @@ mod tests {
             description: "Look up an order.".to_owned(),
             parameters,
             idempotent: false,
-            action: action.into(),
+            on_unknown: Default::default(),
+            approval: None,
+            micro_credits_per_call: None,
+            action: action.action().expect("a whole action"),
         }
     }
 

@@ -1,8 +1,8 @@
-use api::{IfMatch, Json, Owned, Problem, Problems, Versioned, Write};
+use api::{ApprovalPolicyBody, IfMatch, Json, Owned, Problem, Problems, Versioned, Write};
 use axum::extract::State;
-use domain::tool::{MAX_DESCRIPTION, Tool, ToolSpec};
+use domain::tool::{MAX_DESCRIPTION, OnUnknown, Tool, ToolSpec};
 use garde::Validate;
-use kernel::ToolId;
+use kernel::{MicroCredits, ToolId};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -29,7 +29,37 @@ pub(crate) struct ToolChanges {
     #[garde(skip)]
     idempotent: Option<bool>,
     #[garde(skip)]
+    on_unknown: Option<OnUnknown>,
+    /// `null` lets calls be made without approval.
+    #[garde(custom(valid_policy))]
+    #[serde(default, deserialize_with = "api::nullable")]
+    #[schema(value_type = Option<ApprovalPolicyBody>)]
+    approval: Option<Option<ApprovalPolicyBody>>,
+    /// `null` makes calls free.
+    #[garde(custom(not_negative))]
+    #[serde(default, deserialize_with = "api::nullable")]
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    micro_credits_per_call: Option<Option<i64>>,
+    #[garde(skip)]
     action: Option<ActionBody>,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that garde calls")]
+fn valid_policy(policy: &Option<Option<ApprovalPolicyBody>>, (): &()) -> garde::Result {
+    match policy.as_ref().and_then(Option::as_ref) {
+        Some(policy) => policy
+            .validate()
+            .map_err(|report| garde::Error::new(report.to_string())),
+        None => Ok(()),
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the signature that garde calls")]
+fn not_negative(amount: &Option<Option<i64>>, (): &()) -> garde::Result {
+    match amount.flatten() {
+        Some(amount) if amount < 0 => Err(garde::Error::new("must not be below zero")),
+        _ => Ok(()),
+    }
 }
 
 /// Change a tool. Executions under way call it as it then is.
@@ -56,7 +86,19 @@ pub(crate) async fn update(
         description: changes.description.unwrap_or(old.description),
         parameters: changes.parameters.unwrap_or(old.parameters),
         idempotent: changes.idempotent.unwrap_or(old.idempotent),
-        action: changes.action.map_or(old.action, Into::into),
+        on_unknown: changes.on_unknown.unwrap_or(old.on_unknown),
+        approval: changes
+            .approval
+            .map_or(old.approval, |policy| policy.map(Into::into)),
+        micro_credits_per_call: changes
+            .micro_credits_per_call
+            .map_or(old.micro_credits_per_call, |amount| {
+                amount.map(MicroCredits::new)
+            }),
+        action: match changes.action {
+            Some(action) => action.action()?,
+            None => old.action,
+        },
     };
     spec::check(&spec)?;
     let cause = tool.caller.cause();

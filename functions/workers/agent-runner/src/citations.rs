@@ -45,6 +45,7 @@ impl Sources {
                 Some(EffectOutcome::Tool {
                     content,
                     is_error: false,
+                    ..
                 }) => Some(content),
                 _ => None,
             });

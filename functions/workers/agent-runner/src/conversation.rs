@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::execution::{EffectOutcome, EffectRequest, RequestedCall};
+use domain::execution::{EffectOutcome, EffectRequest, ExecutionState, RequestedCall};
 use llm::{Arguments, Message, OpaquePart, ToolCall};
 use serde_json::Value;
+use store::conversations::PastTurn;
 
 use crate::journal::Journal;
 use crate::run::Run;
@@ -17,23 +18,29 @@ If the passages do not answer the question, say so.";
 
 /// What the model is told before the conversation.
 pub(crate) fn system_prompt(run: &Run<'_>) -> String {
-    let mut prompt = format!("{}\n\n{HOUSE_RULES}", run.spec.instructions);
-    if !run.memories.is_empty() {
-        prompt.push_str("\n\nWhat you remember from earlier executions:\n");
-        for memory in &run.memories {
-            prompt.push_str("- ");
-            prompt.push_str(memory);
-            prompt.push('\n');
-        }
-    }
-    prompt
+    let memories = run.memories.section();
+    format!("{}\n\n{HOUSE_RULES}{memories}", run.spec.instructions)
 }
 
-/// The conversation so far: the input, then each settled turn with the results of its calls.
+/// The conversation so far: what was said in earlier turns, the input, then each settled turn with
+/// the results of its calls.
 pub(crate) fn messages(run: &Run<'_>) -> Vec<Message> {
-    let mut messages = vec![Message::user(&run.execution.input)];
+    let mut messages: Vec<Message> = run.past.iter().flat_map(past_turn).collect();
+    messages.push(Message::user(&run.execution.input));
     messages.extend(turns(&run.journal, run.execution.steps));
     messages
+}
+
+/// An earlier turn of the conversation. The model is told where it ended without an answer, so that
+/// it does not take its own silence for one.
+fn past_turn(past: &PastTurn) -> [Message; 2] {
+    let answer = match (past.state, past.answer.trim()) {
+        (ExecutionState::Completed, answer) => answer.to_owned(),
+        (ExecutionState::Cancelled, "") => "(interrupted before an answer)".to_owned(),
+        (ExecutionState::Cancelled, answer) => format!("{answer} (interrupted)"),
+        _ => "(no answer)".to_owned(),
+    };
+    [Message::user(&past.input), Message::assistant(answer)]
 }
 
 fn turns(journal: &Journal, committed_steps: u32) -> Vec<Message> {
@@ -58,7 +65,9 @@ fn turns(journal: &Journal, committed_steps: u32) -> Vec<Message> {
             },
             (
                 EffectRequest::Tool { call_id, name, .. },
-                Some(EffectOutcome::Tool { content, is_error }),
+                Some(EffectOutcome::Tool {
+                    content, is_error, ..
+                }),
             ) => Message::ToolResult {
                 call_id: call_id.clone(),
                 name: name.clone(),

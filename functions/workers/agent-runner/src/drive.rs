@@ -1,22 +1,18 @@
-//! The loop of a run, and the ways in which it ends.
+//! The loop of a run.
 
 use std::time::Duration;
 
 use domain::agent::Limits;
-use domain::event::EventKind;
-use domain::execution::{
-    EffectOutcome, Execution, ExecutionState, Failure, RequestedCall, StreamEntryKind,
-};
-use domain::task::TaskStatus;
+use domain::execution::{EffectOutcome, Execution, ExecutionState, Failure, StreamEntryKind};
 use kernel::ExecutionId;
 use llm::ModelError;
 use serde_json::json;
-use store::{Store, Tenant};
+use store::Tenant;
+use store::executions::expiry;
 use work::{Attempt, JobError, Outcome};
 
-use crate::reply::Reply;
-use crate::run::{MAX_CALLS_PER_STEP, Run, Stop};
-use crate::{AgentRunner, ending, model_call, tools};
+use crate::run::{Run, Stop, cause_of};
+use crate::{AgentRunner, ending, model_call, tools, waits};
 
 /// How often a model call is begun anew, after retries and dead workers, before the run fails.
 const MAX_MODEL_ATTEMPTS: u32 = 5;
@@ -29,17 +25,50 @@ const MAX_FAILED_ATTEMPTS: u32 = 20;
 pub(crate) async fn drive(runner: &AgentRunner, attempt: &Attempt, id: ExecutionId) -> Outcome {
     let tenant = Tenant::authorised(attempt.job.org);
     let mut driven = go_on(runner, attempt, tenant, id).await;
-    if let Err(Stop::Fail(failure)) = driven {
-        driven = ending::fail(runner, attempt, tenant, id, failure).await;
+    let end = match &driven {
+        Err(Stop::Fail(failure)) => Some((ExecutionState::Failed, failure.clone())),
+        Err(Stop::Expire(failure)) => Some((ExecutionState::Expired, failure.clone())),
+        _ => None,
+    };
+    if let Some((state, failure)) = end {
+        driven = ending::without_answer(runner, attempt, tenant, id, state, failure).await;
     }
     match driven {
         Ok(()) => Outcome::done(),
         Err(Stop::Yield) => Outcome::Yield,
+        Err(Stop::Wait(until)) => Outcome::Park { until },
         Err(Stop::Later(error, after)) => Outcome::Retry { error, after },
         Err(Stop::Refused) => after_refusal(runner, tenant, id).await,
-        Err(Stop::Fail(failure)) => Outcome::Fail {
+        Err(Stop::Fail(failure) | Stop::Expire(failure)) => Outcome::Fail {
             error: JobError::new(failure.code, failure.message),
         },
+    }
+}
+
+/// Ends a run whose caller has ended, and with it those that it called.
+pub(crate) async fn cancel(runner: &AgentRunner, attempt: &Attempt, id: ExecutionId) -> Outcome {
+    let tenant = Tenant::authorised(attempt.job.org);
+    let executions = runner.store.executions(tenant);
+    let ended = async {
+        let Some(execution) = executions.get(id).await? else {
+            return Ok(());
+        };
+        let failure = Failure::new(
+            "caller_ended",
+            "The execution that called this one has ended.",
+        );
+        let state = ExecutionState::Cancelled;
+        executions
+            .end(&cause_of(&execution), execution, state, failure)
+            .await
+            .map(drop)
+    };
+    match ended.await {
+        Ok(()) => Outcome::done(),
+        Err(error) => {
+            let error: store::Error = error;
+            Outcome::retry("store_unavailable", store::explain(&error))
+        }
     }
 }
 
@@ -50,7 +79,7 @@ async fn go_on(
     id: ExecutionId,
 ) -> Result<(), Stop> {
     let store = &runner.store;
-    let Some(execution) = store.executions(tenant).get(id).await? else {
+    let Some(mut execution) = store.executions(tenant).get(id).await? else {
         return Ok(());
     };
     if execution.state.is_terminal() {
@@ -61,23 +90,39 @@ async fn go_on(
         let message = format!("The worker failed {MAX_FAILED_ATTEMPTS} times in a row.");
         return Err(Stop::Fail(Failure::new("worker_failed", message)));
     }
-    check_deadline(store, &execution)?;
+    if execution.state.is_waiting() {
+        execution = waits::come_back(runner, attempt, tenant, execution).await?;
+    }
+    check_deadline(runner, &execution)?;
     if store.org(tenant).get().await?.is_none() {
         let message = "The organization was deleted.";
         return Err(Stop::Fail(Failure::new("organization_deleted", message)));
     }
-    Run::load(runner, attempt, tenant, execution)
+    let mut told = None;
+    if execution.state == ExecutionState::Queued {
+        (execution, told) = waits::begin(runner, attempt, tenant, execution).await?;
+    }
+    Run::load(runner, attempt, tenant, execution, told)
         .await?
         .go_on()
         .await
 }
 
-/// What a refused commit means: nothing more to do where the run has ended; where it has not, its
-/// task was changed meanwhile or another worker has it, and the next attempt finds out.
+/// What a refused commit means: nothing more to do where the run has ended, a wait where it was
+/// paused; where neither, something else was changed meanwhile or another worker has it, and the
+/// next attempt finds out.
 async fn after_refusal(runner: &AgentRunner, tenant: Tenant, id: ExecutionId) -> Outcome {
     let error = match runner.store.executions(tenant).get(id).await {
         Ok(None) => return Outcome::done(),
         Ok(Some(execution)) if execution.state.is_terminal() => return Outcome::done(),
+        Ok(Some(execution)) if execution.state.is_waiting() => {
+            return Outcome::Park {
+                until: execution.deadline(),
+            };
+        }
+        Ok(Some(execution)) if execution.state == ExecutionState::Queued => {
+            return Outcome::Yield;
+        }
         Ok(Some(_)) => JobError::new("superseded", "the run was changed meanwhile"),
         Err(error) => JobError::new("store_unavailable", error.to_string()),
     };
@@ -87,21 +132,18 @@ async fn after_refusal(runner: &AgentRunner, tenant: Tenant, id: ExecutionId) ->
     }
 }
 
-fn check_deadline(store: &Store, execution: &Execution) -> Result<(), Stop> {
-    if store.now() < execution.deadline() {
+fn check_deadline(runner: &AgentRunner, execution: &Execution) -> Result<(), Stop> {
+    if runner.store.now() < execution.deadline() {
         return Ok(());
     }
-    let seconds = execution.limits.max_seconds;
-    Err(Stop::Fail(Failure::new(
-        "deadline_exceeded",
-        format!("The execution did not end within its {seconds} seconds."),
-    )))
+    Err(Stop::Expire(expiry(execution)))
 }
 
 impl Run<'_> {
     async fn go_on(&mut self) -> Result<(), Stop> {
-        if self.execution.state == ExecutionState::Queued {
-            self.begin().await?;
+        if let Some(tool) = self.toolbox.locked() {
+            let name = tool.to_string();
+            return Err(self.wait_for_credential(tool, &name, |_| {}).await);
         }
         loop {
             self.check_limits()?;
@@ -121,14 +163,14 @@ impl Run<'_> {
             if tool_calls.is_empty() {
                 return self.conclude(&text, &stop_reason).await;
             }
-            self.call_tools(step, &tool_calls).await?;
+            tools::call_all(self, step, &tool_calls).await?;
             self.finish_step(step).await?;
         }
     }
 
     fn check_limits(&self) -> Result<(), Stop> {
         let limits: Limits = self.execution.limits;
-        check_deadline(&self.runner.store, &self.execution)?;
+        check_deadline(self.runner, &self.execution)?;
         if self.execution.steps >= limits.max_steps {
             return Err(Stop::Fail(Failure::new(
                 "step_limit",
@@ -190,105 +232,14 @@ impl Run<'_> {
             return Err(Stop::Later(later, Some(wait)));
         }
         tokio::time::sleep(wait).await;
-        check_deadline(&self.runner.store, &self.execution)
-    }
-
-    async fn call_tools(&mut self, step: u32, calls: &[RequestedCall]) -> Result<(), Stop> {
-        for (index, call) in calls.iter().enumerate() {
-            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-            if self.journal.settled(step, number).is_some() {
-                continue;
-            }
-            if self.attempt.budget.should_yield() {
-                return Err(Stop::Yield);
-            }
-            if index >= MAX_CALLS_PER_STEP {
-                let refusal = format!("At most {MAX_CALLS_PER_STEP} tools can be called at once.");
-                self.settle_tool(step, number, call, Reply::error(refusal))
-                    .await?;
-                continue;
-            }
-            tools::call(self, step, number, call).await?;
-        }
-        Ok(())
-    }
-
-    async fn begin(&mut self) -> Result<(), Stop> {
-        let now = self.runner.store.now();
-        let version = self.execution.version;
-        self.execution
-            .transition(ExecutionState::Running, now)
-            .map_err(|error| Stop::Fail(Failure::new("illegal_transition", error.to_string())))?;
-        let data = json!({ "agent": self.execution.agent, "input": self.execution.input });
-        let entry = self
-            .execution
-            .next_stream_entry(StreamEntryKind::RunStarted, data, now);
-        let data = json!({ "agent": self.execution.agent, "task": self.execution.task });
-        let event = self.event(EventKind::ExecutionStarted, data);
-        let commit = self.commit().event(event);
-        self.write(commit, version, vec![entry]).await
+        check_deadline(self.runner, &self.execution)
     }
 
     async fn finish_step(&mut self, step: u32) -> Result<(), Stop> {
-        let version = self.execution.version;
-        self.execution.steps = step;
-        let now = self.runner.store.now();
-        let data = json!({ "step": step });
-        let entry = self
-            .execution
-            .next_stream_entry(StreamEntryKind::StepFinished, data, now);
-        self.write(self.commit(), version, vec![entry]).await
-    }
-
-    /// Ends the run with what the model said last.
-    async fn conclude(&mut self, text: &str, stop_reason: &str) -> Result<(), Stop> {
-        if matches!(stop_reason, "refusal" | "content_filter") {
-            return Err(Stop::Fail(Failure::new(
-                "model_refused",
-                "The model, or its provider's filter, refused to answer.",
-            )));
-        }
-        if text.trim().is_empty() {
-            return Err(Stop::Fail(Failure::new(
-                "empty_answer",
-                "The model ended its turn without an answer.",
-            )));
-        }
-        let now = self.runner.store.now();
-        let version = self.execution.version;
-        self.execution.steps += 1;
-        self.execution.answer = Some(text.to_owned());
-        self.execution.citations = self.sources.cited_in(text);
-        self.execution
-            .transition(ExecutionState::Completed, now)
-            .map_err(|error| Stop::Fail(Failure::new("illegal_transition", error.to_string())))?;
-        let step = json!({ "step": self.execution.steps });
-        let finished = json!({
-            "answer": text,
-            "citations": self.execution.citations,
-            "usage": self.execution.usage,
-            "truncated": stop_reason == "max_tokens",
-        });
-        let entries = vec![
-            self.execution
-                .next_stream_entry(StreamEntryKind::StepFinished, step, now),
-            self.execution
-                .next_stream_entry(StreamEntryKind::RunFinished, finished, now),
-        ];
-        let data = json!({ "agent": self.execution.agent, "task": self.execution.task });
-        let commit = self
-            .commit()
-            .event(self.event(EventKind::ExecutionCompleted, data));
-        let executions = self.runner.store.executions(self.tenant);
-        let commit = executions
-            .end_task(
-                commit,
-                &self.cause(),
-                &self.execution,
-                TaskStatus::Completed,
-                Some(text),
-            )
-            .await?;
-        self.write(commit, version, entries).await
+        self.record(|draft| {
+            draft.execution.steps = step;
+            draft.tell(StreamEntryKind::StepFinished, json!({ "step": step }));
+        })
+        .await
     }
 }

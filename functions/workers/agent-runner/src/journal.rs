@@ -32,7 +32,7 @@ impl Journal {
 
     /// Whether a call was begun, perhaps by a worker that died during it.
     pub(crate) fn begun(&self, step: u32, call: u32) -> bool {
-        self.0.contains_key(&(step, call))
+        self.attempts(step, call) > 0
     }
 
     /// How often a call was begun.

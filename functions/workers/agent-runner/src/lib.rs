@@ -1,4 +1,5 @@
-//! Runs agents: the handler of `execution.run` jobs.
+//! Runs agents: the handler of `execution.run` jobs, and of `memory.consolidate`, which keeps what
+//! they remember in order.
 //!
 //! A run is a loop of steps: the model is asked, the tools it names are called, and on it goes
 //! until it answers. Every call to the outside is an effect in the run's journal, and a commit
@@ -30,35 +31,45 @@
 //! | [`run`] | a run under way |
 //! | [`toolbox`] | what an agent may call |
 //! | [`reply`] | what tools answer and change |
-//! | [`recall`] | what the agent remembers |
+//! | [`recall`] | what the agent is told of its memories |
 //! | [`citations`] | markers in answers and the places they stand for |
 //! | [`journal`] | the effects of a run |
+//! | [`consolidate`] | `memory.consolidate`: the upkeep of an agent's memories |
 //!
 //! Each uses only those below it.
 
+mod authorised;
+mod budgets;
 mod citations;
+mod consolidate;
 mod conversation;
 mod drive;
-mod effects;
 mod ending;
 mod journal;
 mod model_call;
+mod payment;
 mod recall;
+mod record;
 mod reply;
 mod run;
+mod servers;
 mod toolbox;
 mod tools;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::price::PriceMap;
 use domain::tool::MAX_TIMEOUT_SECONDS;
 use kernel::env::process_environment;
 use llm::{ChatModel, ModelConfig};
 use outbound::{Client, Limits, Policy};
 use store::Store;
-use store::executions::{RUN_JOB, RunPayload};
+use store::budgets::RAISED_JOB;
+use store::executions::{AUTHORISED_JOB, CANCEL_JOB, RUN_JOB, RunPayload};
+use store::memories::upkeep::CONSOLIDATE_JOB;
 use work::{Attempt, Handler, Outcome};
 
 /// Runs executions. Clones share everything.
@@ -68,16 +79,23 @@ pub struct AgentRunner {
     pub(crate) model: Arc<dyn ChatModel>,
     /// The only client that may be aimed at addresses that tenants name.
     pub(crate) outbound: Client,
+    pub(crate) prices: Arc<PriceMap>,
 }
 
 impl AgentRunner {
-    /// A runner over a store, with the platform's model and a client for tools.
+    /// A runner over a store, with the platform's model, a client for tools and what models cost.
     #[must_use]
-    pub fn new(store: Store, model: Arc<dyn ChatModel>, outbound: Client) -> Self {
+    pub fn new(
+        store: Store,
+        model: Arc<dyn ChatModel>,
+        outbound: Client,
+        prices: PriceMap,
+    ) -> Self {
         Self {
             store,
             model,
             outbound,
+            prices: Arc::new(prices),
         }
     }
 }
@@ -89,10 +107,12 @@ impl AgentRunner {
 pub fn from_environment(store: &Store) -> Result<Vec<Arc<dyn Handler>>, lambda::Error> {
     let model = llm::build(&ModelConfig::from_env(&process_environment)?)?;
     let outbound = Client::new(tool_policy(Policy::public()))?;
+    let prices = PriceMap::from_env(&process_environment)?;
     Ok(vec![Arc::new(AgentRunner::new(
         store.clone(),
         model,
         outbound,
+        prices,
     ))])
 }
 
@@ -111,13 +131,27 @@ pub fn tool_policy(policy: Policy) -> Policy {
 #[async_trait]
 impl Handler for AgentRunner {
     fn kinds(&self) -> &[&'static str] {
-        &[RUN_JOB]
+        &[
+            RUN_JOB,
+            CANCEL_JOB,
+            CONSOLIDATE_JOB,
+            RAISED_JOB,
+            AUTHORISED_JOB,
+        ]
     }
 
     async fn run(&self, attempt: Attempt) -> Outcome {
-        match attempt.payload::<RunPayload>() {
-            Ok(payload) => drive::drive(self, &attempt, payload.execution).await,
-            Err(outcome) => outcome,
+        match attempt.job.kind.as_str() {
+            CONSOLIDATE_JOB => consolidate::consolidate(&self.store, &attempt).await,
+            RAISED_JOB => budgets::raised(&self.store, &attempt).await,
+            AUTHORISED_JOB => authorised::authorised(&self.store, &attempt).await,
+            kind => match attempt.payload::<RunPayload>() {
+                Ok(payload) if kind == CANCEL_JOB => {
+                    drive::cancel(self, &attempt, payload.execution).await
+                }
+                Ok(payload) => drive::drive(self, &attempt, payload.execution).await,
+                Err(outcome) => outcome,
+            },
         }
     }
 }

@@ -1,13 +1,21 @@
-//! One model call: noted in the journal, streamed to whoever watches, settled.
+//! One model call: paid for, noted in the journal, streamed to whoever watches, settled.
 
 use std::time::{Duration, Instant};
 
-use domain::execution::{EffectOutcome, EffectRequest, RequestedCall, StreamEntryKind, Tokens};
+use domain::execution::{
+    EffectOutcome, EffectRequest, ExecutionState, RequestedCall, StreamEntryKind, Tokens,
+};
 use futures::StreamExt;
-use llm::{Arguments, Assembly, ChatRequest, ChatResponse, Delta, ModelError, ToolSpec};
+use kernel::MicroCredits;
+use llm::{
+    Arguments, Assembly, ChatRequest, ChatResponse, Delta, JsonSchema, ModelError, ToolSpec,
+};
 use serde_json::{Value, json};
+use store::CommitError;
 
 use crate::conversation;
+use crate::payment::{MAX_OUTPUT_TOKENS, Quote};
+use crate::record::Entries;
 use crate::run::{MAX_CALLS_PER_STEP, Run, Stop};
 
 /// Text is written to the stream in pieces: after this long, or when this much has gathered.
@@ -19,28 +27,31 @@ pub(crate) async fn ask(
     run: &mut Run<'_>,
     step: u32,
 ) -> Result<Result<EffectOutcome, ModelError>, Stop> {
+    let requested = run.spec.model.clone().unwrap_or_default();
     let chat = ChatRequest {
-        model: run.spec.model.clone().unwrap_or_default(),
+        model: requested.clone(),
         system: Some(conversation::system_prompt(run)),
         messages: conversation::messages(run),
         tools: tool_specs(run),
+        max_output_tokens: Some(MAX_OUTPUT_TOKENS),
+        response_format: run.spec.output_schema.clone().map(|schema| JsonSchema {
+            name: "answer".to_owned(),
+            schema,
+            strict: false,
+        }),
         ..ChatRequest::default()
     };
-    let model = run
-        .spec
-        .model
-        .clone()
-        .unwrap_or_else(|| run.runner.model.id().to_string());
-    let request = EffectRequest::Model { model };
+    let candidates = match run.runner.model.candidates(&requested) {
+        Ok(candidates) => candidates,
+        Err(error) => return Ok(Err(error)),
+    };
+    let quote = run.quote_model(step, &chat, &candidates).await?;
+    let asked = candidates.first().map(ToString::to_string);
+    let request = EffectRequest::Model {
+        model: asked.unwrap_or(requested),
+    };
     let attempt = run.journal.attempts(step, 0) + 1;
-    let started = json!({ "step": step, "attempt": attempt });
-    run.begin_effect(
-        step,
-        0,
-        request.clone(),
-        Some((StreamEntryKind::StepStarted, started)),
-    )
-    .await?;
+    begin(run, step, &request, &quote, attempt).await?;
 
     let message_id = format!("{}-{step}-{attempt}", run.execution.id);
     let time = run.time_for_a_call();
@@ -50,19 +61,84 @@ pub(crate) async fn ask(
     metrics::histogram!("outside_call_ms", "target" => "model").record(took_ms);
     let (response, mut tail) = match streamed {
         Ok(Ok(Ok(reply))) => reply,
-        Ok(Ok(Err(error))) => return Ok(Err(error)),
+        Ok(Ok(Err(error))) => {
+            give_back(run, &quote).await?;
+            return Ok(Err(error));
+        }
         Ok(Err(stop)) => return Err(stop),
         // The call takes longer than this worker has: a successor begins it anew.
         Err(_) => return Err(Stop::Yield),
     };
     tail.extend(tool_call_entries(&response));
-    let outcome = outcome_of(response);
-    run.settle_model(step, request, outcome.clone(), tail)
-        .await?;
+    let outcome = outcome_of(run, &request, response);
+    settle(run, step, request, &outcome, &quote, &tail).await?;
     Ok(Ok(outcome))
 }
 
-type Entries = Vec<(StreamEntryKind, Value)>;
+/// Notes that the call begins and sets aside what it may cost.
+async fn begin(
+    run: &mut Run<'_>,
+    step: u32,
+    request: &EffectRequest,
+    quote: &Quote,
+    attempt: u32,
+) -> Result<(), Stop> {
+    let effect = run.new_effect(step, 0, request.clone());
+    let begun = run
+        .record_paid(|draft| {
+            draft.put_effect(&effect);
+            quote.reserve(draft);
+            let data = json!({ "step": step, "attempt": attempt });
+            draft.tell(StreamEntryKind::StepStarted, data);
+        })
+        .await?;
+    match begun {
+        Ok(()) => {
+            run.journal.record(effect);
+            Ok(())
+        }
+        Err(CommitError::OverBudget { account }) => {
+            Err(run.wait_for_credits(account, quote.amount).await)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes what the model said and what it cost.
+async fn settle(
+    run: &mut Run<'_>,
+    step: u32,
+    request: EffectRequest,
+    outcome: &EffectOutcome,
+    quote: &Quote,
+    tail: &Entries,
+) -> Result<(), Stop> {
+    let EffectOutcome::Model { tokens, cost, .. } = outcome else {
+        return Err(Stop::Refused);
+    };
+    let (tokens, cost) = (*tokens, cost.unwrap_or(MicroCredits::ZERO));
+    let effect = run.settled_effect(step, 0, request, outcome.clone());
+    run.settle(|draft| {
+        draft.put_effect(&effect);
+        draft.execution.usage.add_model_call(tokens);
+        quote.settle(draft, cost);
+        for (kind, data) in tail {
+            draft.tell(*kind, data.clone());
+        }
+    })
+    .await?;
+    run.journal.record(effect);
+    Ok(())
+}
+
+/// Gives back what was set aside for a call that failed.
+async fn give_back(run: &mut Run<'_>, quote: &Quote) -> Result<(), Stop> {
+    if run.execution.spending.reserved.is_none() {
+        return Ok(());
+    }
+    run.settle(|draft| quote.settle(draft, MicroCredits::ZERO))
+        .await
+}
 
 /// Streams a reply, writing its text as it comes. What is left to write is returned, so that it is
 /// committed together with the settled effect.
@@ -80,6 +156,7 @@ async fn stream_reply(
     let mut pending: Entries = Vec::new();
     let mut text = String::new();
     let mut begun = false;
+    let mut watched = true;
     let mut flushed_at = Instant::now();
     while let Some(delta) = deltas.next().await {
         let delta = match delta.and_then(|delta| assembly.push(&delta).map(|()| delta)) {
@@ -95,9 +172,13 @@ async fn stream_reply(
             pending.push((StreamEntryKind::TextMessageStart, data));
         }
         text.push_str(&piece);
-        if text.len() >= FLUSH_CHARS || flushed_at.elapsed() >= FLUSH_AFTER {
+        let due = text.len() >= FLUSH_CHARS || flushed_at.elapsed() >= FLUSH_AFTER;
+        if watched && due {
             pending.push(content(message_id, &mut text));
-            flush(run, std::mem::take(&mut pending)).await?;
+            watched = flush(run, &pending).await?;
+            if watched {
+                pending.clear();
+            }
             flushed_at = Instant::now();
         }
     }
@@ -118,15 +199,21 @@ fn content(message_id: &str, text: &mut String) -> (StreamEntryKind, Value) {
     (StreamEntryKind::TextMessageContent, data)
 }
 
-async fn flush(run: &mut Run<'_>, entries: Entries) -> Result<(), Stop> {
-    let version = run.execution.version;
-    let now = run.runner.store.now();
-    let entries = entries
-        .into_iter()
-        .map(|(kind, data)| run.execution.next_stream_entry(kind, data, now))
-        .collect();
-    let commit = run.commit();
-    run.write(commit, version, entries).await
+/// Writes what has come of a reply so far. `false` where the run was paused meanwhile: the rest of
+/// the reply is still read, since it is paid for, and written when it is whole.
+async fn flush(run: &mut Run<'_>, entries: &Entries) -> Result<bool, Stop> {
+    let written = run
+        .record(|draft| {
+            for (kind, data) in entries {
+                draft.tell(*kind, data.clone());
+            }
+        })
+        .await;
+    match written {
+        Ok(()) => Ok(true),
+        Err(Stop::Refused) if run.execution.state == ExecutionState::Paused => Ok(false),
+        Err(stop) => Err(stop),
+    }
 }
 
 fn tool_call_entries(response: &ChatResponse) -> Entries {
@@ -151,12 +238,24 @@ fn tool_call_entries(response: &ChatResponse) -> Entries {
         .collect()
 }
 
-fn outcome_of(response: ChatResponse) -> EffectOutcome {
+fn outcome_of(run: &Run<'_>, request: &EffectRequest, response: ChatResponse) -> EffectOutcome {
     let usage = response.usage.unwrap_or_default();
     let stop_reason = serde_json::to_value(response.stop_reason)
         .ok()
         .and_then(|reason| reason.as_str().map(str::to_owned))
         .unwrap_or_default();
+    let tokens = Tokens {
+        input_tokens: usage.input_tokens,
+        cached_input_tokens: usage.cached_input_tokens,
+        cache_write_tokens: usage.cache_write_tokens,
+        output_tokens: usage.output_tokens,
+        reasoning_tokens: usage.reasoning_tokens,
+    };
+    let EffectRequest::Model { model: asked } = request else {
+        unreachable!("a model call asks a model");
+    };
+    let answered = response.model.as_ref().map(ToString::to_string);
+    let cost = run.cost_of(answered.as_deref().unwrap_or(asked), tokens);
     EffectOutcome::Model {
         text: response.text,
         tool_calls: response
@@ -174,13 +273,9 @@ fn outcome_of(response: ChatResponse) -> EffectOutcome {
             .filter_map(|part| serde_json::to_value(part).ok())
             .collect(),
         stop_reason,
-        tokens: Tokens {
-            input_tokens: usage.input_tokens,
-            cached_input_tokens: usage.cached_input_tokens,
-            cache_write_tokens: usage.cache_write_tokens,
-            output_tokens: usage.output_tokens,
-            reasoning_tokens: usage.reasoning_tokens,
-        },
+        tokens,
+        answered_by: answered.filter(|answered| answered != asked),
+        cost,
     }
 }
 

@@ -1,10 +1,14 @@
 //! What tools answer, and what they change.
 
 use domain::event::EventKind;
-use domain::memory::Memory;
+use domain::execution::StoredResult;
 use domain::task::Task;
+use kernel::digest::sha256_hex;
 use serde_json::{Value, json};
-use store::{Cause, Commit, Store};
+use store::memories::NewMemory;
+use store::{Cause, Commit, Store, Tenant};
+
+use crate::run::Stop;
 
 /// The most bytes of a tool's answer that a model is shown.
 const MAX_CONTENT_BYTES: usize = 32 * 1024;
@@ -14,32 +18,50 @@ const MAX_CONTENT_BYTES: usize = 32 * 1024;
 pub(crate) struct Reply {
     pub(crate) content: String,
     pub(crate) is_error: bool,
+    /// Where the whole of it is, if what the model is shown was cut.
+    pub(crate) whole: Option<StoredResult>,
     pub(crate) change: Change,
 }
 
 impl Reply {
-    /// The same answer, cut to what a model is shown.
-    pub(crate) fn capped(self) -> Self {
-        Self {
+    /// The same answer, cut to what a model is shown; the whole of one that is cut is kept among
+    /// the org's objects first.
+    pub(crate) async fn kept(self, store: &Store, tenant: Tenant) -> Result<Self, Stop> {
+        if self.content.len() <= MAX_CONTENT_BYTES {
+            return Ok(self);
+        }
+        let sha256 = sha256_hex(self.content.as_bytes());
+        let bytes = self.content.len() as u64;
+        let objects = store.objects(tenant);
+        objects
+            .keep_result(&sha256, self.content.clone().into_bytes())
+            .await
+            .map_err(store::Error::from)?;
+        Ok(Self {
             content: capped(self.content),
+            whole: Some(StoredResult { bytes, sha256 }),
             ..self
+        })
+    }
+
+    pub(crate) fn text(content: impl Into<String>) -> Self {
+        Self {
+            content: content.into(),
+            is_error: false,
+            whole: None,
+            change: Change::None,
         }
     }
 
     pub(crate) fn error(content: impl Into<String>) -> Self {
         Self {
-            content: content.into(),
             is_error: true,
-            change: Change::None,
+            ..Self::text(content)
         }
     }
 
     pub(crate) fn json(value: &Value) -> Self {
-        Self {
-            content: value.to_string(),
-            is_error: false,
-            change: Change::None,
-        }
+        Self::text(value.to_string())
     }
 
     pub(crate) fn with(self, change: Change) -> Self {
@@ -52,26 +74,21 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) enum Change {
     None,
-    Remember(Box<Memory>),
+    Remember(Box<NewMemory>),
     CreateTask(Box<Task>),
 }
 
 impl Change {
-    pub(crate) fn add_to(self, commit: Commit, store: &Store, cause: &Cause) -> Commit {
+    pub(crate) fn add_to(&self, commit: Commit, store: &Store, cause: &Cause) -> Commit {
         let tenant = commit.tenant();
         match self {
             Self::None => commit,
-            Self::Remember(memory) => {
-                let data = json!({ "agent": memory.agent, "kind": memory.kind });
-                let kind = EventKind::MemoryCreated;
-                let event = store.event(tenant, cause, kind, memory.id, data);
-                commit.create(&*memory).event(event)
-            }
+            Self::Remember(memory) => (**memory).clone().add_to(commit, store, cause),
             Self::CreateTask(task) => {
                 let data = json!({ "title": task.title, "status": task.status });
                 let kind = EventKind::TaskCreated;
                 let event = store.event(tenant, cause, kind, task.id, data);
-                commit.create(&*task).event(event)
+                commit.create(&**task).event(event)
             }
         }
     }

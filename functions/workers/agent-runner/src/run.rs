@@ -5,13 +5,15 @@ use std::time::Duration;
 use domain::agent::{Agent, AgentSpec, AgentVersion};
 use domain::event::{Actor, Event, EventKind};
 use domain::execution::{Execution, Failure};
+use kernel::Timestamp;
+use store::conversations::PastTurn;
 use store::{Cause, CommitError, ReadError, Store, Tenant};
 use work::{Attempt, JobError};
 
 use crate::AgentRunner;
 use crate::citations::Sources;
 use crate::journal::Journal;
-use crate::recall::recall;
+use crate::recall::{self, Told};
 use crate::toolbox::Toolbox;
 
 /// The most tool calls of one step; a model that asks for more is told so.
@@ -20,14 +22,18 @@ pub(crate) const MAX_CALLS_PER_STEP: usize = 16;
 /// Why a run stops here, for now or for good.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// A commit was refused: somebody ended the run, took it over, or changed its task.
+    /// A commit was refused: somebody paused or ended the run, took it over, or changed its task.
     Refused,
     /// Time is up; a successor goes on.
     Yield,
+    /// Nothing to do until something happens, or this moment comes. Costs nothing meanwhile.
+    Wait(Timestamp),
     /// Something does not answer; try again later, and no sooner than this.
     Later(JobError, Option<Duration>),
     /// The run cannot go on.
     Fail(Failure),
+    /// The run's time is over.
+    Expire(Failure),
 }
 
 impl From<ReadError> for Stop {
@@ -39,9 +45,10 @@ impl From<ReadError> for Stop {
 impl From<CommitError> for Stop {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Changed { .. } | CommitError::FenceLost | CommitError::Exists { .. } => {
-                Self::Refused
-            }
+            CommitError::Changed { .. }
+            | CommitError::FenceLost
+            | CommitError::Exists { .. }
+            | CommitError::OverBudget { .. } => Self::Refused,
             CommitError::TooLarge { .. } | CommitError::ItemTooLarge { .. } => {
                 Self::Fail(Failure::new("too_large", format!("{error}.")))
             }
@@ -58,18 +65,35 @@ impl From<CommitError> for Stop {
     }
 }
 
+impl From<store::Error> for Stop {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Read(error) => error.into(),
+            store::Error::Commit(error) => error.into(),
+            store::Error::Object(error) => {
+                Self::Later(JobError::new("store_unavailable", error.to_string()), None)
+            }
+        }
+    }
+}
+
 /// A run under way.
 pub(crate) struct Run<'a> {
     pub(crate) runner: &'a AgentRunner,
     pub(crate) attempt: &'a Attempt,
     pub(crate) tenant: Tenant,
     pub(crate) execution: Execution,
+    /// The run at the beginning of the chain of calls, where that is another: its stream shows
+    /// what this one does.
+    pub(crate) root: Option<Execution>,
     pub(crate) spec: AgentSpec,
     pub(crate) journal: Journal,
     pub(crate) toolbox: Toolbox,
     pub(crate) sources: Sources,
-    /// What earlier executions have taught the agent, as it is told.
-    pub(crate) memories: Vec<String>,
+    /// What the agent is told of its memories.
+    pub(crate) memories: Told,
+    /// What was said before in the conversation.
+    pub(crate) past: Vec<PastTurn>,
 }
 
 impl<'a> Run<'a> {
@@ -79,23 +103,38 @@ impl<'a> Run<'a> {
         attempt: &'a Attempt,
         tenant: Tenant,
         execution: Execution,
+        told: Option<Told>,
     ) -> Result<Self, Stop> {
         let store = &runner.store;
+        let executions = store.executions(tenant);
         let spec = spec_of(store, tenant, &execution).await?;
-        let journal = Journal::new(store.executions(tenant).journal(execution.id).await?);
-        let toolbox = Toolbox::open(store, tenant, &spec).await?;
+        let journal = Journal::new(executions.journal(execution.id).await?);
+        let toolbox = Toolbox::open(runner, tenant, &execution, &spec).await?;
         let sources = Sources::from_journal(&journal);
-        let memories = recall(store, tenant, execution.agent, &execution.input).await?;
+        let memories = match told {
+            Some(told) => told,
+            None => recall::recall(store, tenant, &execution).await?,
+        };
+        let past = match execution.conversation {
+            Some(turn) => store.conversations(tenant).before(turn).await?,
+            None => Vec::new(),
+        };
+        let root = match execution.parent {
+            Some(parent) => executions.get(parent.root).await?,
+            None => None,
+        };
         Ok(Self {
             runner,
             attempt,
             tenant,
             execution,
+            root,
             spec,
             journal,
             toolbox,
             sources,
             memories,
+            past,
         })
     }
 

@@ -4,37 +4,69 @@
 use std::collections::BTreeMap;
 
 use domain::agent::{AgentSpec, ToolRef};
-use domain::execution::RequestedCall;
-use domain::tool::{ArgumentSchema, Builtin, MAX_ARGUMENT_BYTES, Tool};
+use domain::approval::ApprovalPolicy;
+use domain::execution::{Execution, RequestedCall};
+use domain::tool::{ArgumentSchema, Builtin, MAX_ARGUMENT_BYTES, OnUnknown, Tool, ToolAction};
+use kernel::{MicroCredits, ToolId};
+use mcp::ToolDescription;
 use serde_json::Value;
-use store::{ReadError, Store, Tenant};
+use store::Tenant;
 
+use crate::AgentRunner;
 use crate::reply::Reply;
+use crate::run::Stop;
+use crate::servers::{self, Listed};
 
 /// The tools of one run, by the name that the model knows.
-pub(crate) struct Toolbox(BTreeMap<String, Entry>);
+pub(crate) struct Toolbox {
+    entries: BTreeMap<String, Entry>,
+    /// A tool whose server wants a credential before it says what it offers.
+    locked: Option<ToolId>,
+}
 
 struct Entry {
     description: String,
     parameters: Value,
     schema: ArgumentSchema,
-    kind: Kind,
+    admitted: Admitted,
+}
+
+/// A tool that may be called, and on what terms.
+#[derive(Clone)]
+pub(crate) struct Admitted {
+    pub(crate) kind: Kind,
+    /// Who must approve a call, if anybody.
+    pub(crate) approval: Option<ApprovalPolicy>,
+    /// What a call costs, if anything.
+    pub(crate) price: Option<MicroCredits>,
+    /// Whether an interrupted call may be made again.
+    pub(crate) idempotent: bool,
+    pub(crate) on_unknown: OnUnknown,
 }
 
 /// How a tool is called.
 #[derive(Clone)]
 pub(crate) enum Kind {
     Builtin(Builtin),
-    Registered(Box<Tool>),
+    Http(Box<Tool>),
+    Mcp(Box<ServerTool>),
+}
+
+/// One tool of a server.
+#[derive(Clone)]
+pub(crate) struct ServerTool {
+    pub(crate) server: Tool,
+    pub(crate) description: ToolDescription,
 }
 
 impl Toolbox {
     /// The tools that the agent was given and that still exist.
     pub(crate) async fn open(
-        store: &Store,
+        runner: &AgentRunner,
         tenant: Tenant,
+        execution: &Execution,
         spec: &AgentSpec,
-    ) -> Result<Self, ReadError> {
+    ) -> Result<Self, Stop> {
         let registered: Vec<_> = spec
             .tools
             .iter()
@@ -43,65 +75,114 @@ impl Toolbox {
                 ToolRef::Builtin(_) => None,
             })
             .collect();
-        let mut entries = BTreeMap::new();
-        for tool in store.tools(tenant).get_many(&registered).await? {
-            let parameters = tool.spec.parameters.clone();
-            match ArgumentSchema::compile(&parameters) {
-                Ok(schema) => {
-                    let name = tool.spec.name.clone();
-                    let description = tool.spec.description.clone();
-                    let kind = Kind::Registered(Box::new(tool));
-                    entries.insert(
-                        name,
-                        Entry {
-                            description,
-                            parameters,
-                            schema,
-                            kind,
-                        },
-                    );
-                }
-                Err(error) => {
-                    tracing::error!(tool = %tool.id, %error, "a stored tool is unusable");
-                }
+        let mut toolbox = Self {
+            entries: BTreeMap::new(),
+            locked: None,
+        };
+        for tool in runner.store.tools(tenant).get_many(&registered).await? {
+            match &tool.spec.action {
+                ToolAction::Http(_) => toolbox.add_http(spec, tool),
+                ToolAction::Mcp(_) => match servers::list(runner, tenant, &tool).await? {
+                    Listed::Tools(tools) => {
+                        for description in tools {
+                            toolbox.add_of_server(spec, &tool, description);
+                        }
+                    }
+                    Listed::Locked => toolbox.locked = Some(tool.id),
+                    Listed::Unreachable => {
+                        tracing::warn!(execution = %execution.id, tool = %tool.id, "the tools of a server could not be listed");
+                    }
+                },
             }
         }
-        let searches = !spec.knowledge_bases.is_empty();
-        for builtin in spec.tools.iter().filter_map(|tool| match tool {
-            ToolRef::Builtin(builtin) => Some(*builtin),
-            ToolRef::Registered(_) => None,
-        }) {
-            let needs_knowledge =
-                matches!(builtin, Builtin::SearchKnowledge | Builtin::ReadDocument);
-            if needs_knowledge && !searches {
-                continue;
+        for tool in &spec.tools {
+            if let ToolRef::Builtin(builtin) = tool
+                && useful(*builtin, spec)
+            {
+                toolbox.add_builtin(spec, *builtin);
             }
-            let parameters = builtin.parameters();
-            let Ok(schema) = ArgumentSchema::compile(&parameters) else {
-                continue;
-            };
-            let entry = Entry {
-                description: builtin.description().to_owned(),
-                parameters,
-                schema,
-                kind: Kind::Builtin(builtin),
-            };
-            entries.insert(builtin.name().to_owned(), entry);
         }
-        Ok(Self(entries))
+        Ok(toolbox)
+    }
+
+    /// A tool whose server wants a credential before it says what it offers, if there is one.
+    pub(crate) fn locked(&self) -> Option<ToolId> {
+        self.locked
+    }
+
+    fn add_http(&mut self, spec: &AgentSpec, tool: Tool) {
+        let entry = Admitted {
+            approval: approval(spec, &tool.spec.name, tool.spec.approval.as_ref()),
+            price: tool.spec.micro_credits_per_call,
+            idempotent: tool.spec.idempotent,
+            on_unknown: tool.spec.on_unknown,
+            kind: Kind::Http(Box::new(tool.clone())),
+        };
+        let name = tool.spec.name;
+        self.add(name, tool.spec.description, tool.spec.parameters, entry);
+    }
+
+    /// A server's claims about its tools are hints: that a call may be repeated is believed only
+    /// where the org says so of the whole server.
+    fn add_of_server(&mut self, spec: &AgentSpec, server: &Tool, description: ToolDescription) {
+        let name = servers::name_for_model(&server.spec.name, &description.name);
+        if self.entries.contains_key(&name) {
+            tracing::warn!(tool = %server.id, name, "two tools of a server have one name");
+            return;
+        }
+        let entry = Admitted {
+            approval: approval(spec, &name, server.spec.approval.as_ref()),
+            price: server.spec.micro_credits_per_call,
+            idempotent: server.spec.idempotent,
+            on_unknown: server.spec.on_unknown,
+            kind: Kind::Mcp(Box::new(ServerTool {
+                server: server.clone(),
+                description: description.clone(),
+            })),
+        };
+        let parameters = description.input_schema;
+        self.add(name, description.description, parameters, entry);
+    }
+
+    fn add_builtin(&mut self, spec: &AgentSpec, builtin: Builtin) {
+        let entry = Admitted {
+            approval: approval(spec, builtin.name(), None),
+            price: None,
+            idempotent: true,
+            on_unknown: OnUnknown::Automatic,
+            kind: Kind::Builtin(builtin),
+        };
+        let name = builtin.name().to_owned();
+        let description = builtin.description().to_owned();
+        self.add(name, description, builtin.parameters(), entry);
+    }
+
+    fn add(&mut self, name: String, description: String, parameters: Value, admitted: Admitted) {
+        match ArgumentSchema::compile(&parameters) {
+            Ok(schema) => {
+                let entry = Entry {
+                    description,
+                    parameters,
+                    schema,
+                    admitted,
+                };
+                self.entries.insert(name, entry);
+            }
+            Err(error) => tracing::warn!(name, %error, "a tool is unusable"),
+        }
     }
 
     /// Name, description and parameters of each tool, as a model is told.
     pub(crate) fn offered(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
-        self.0
+        self.entries
             .iter()
             .map(|(name, entry)| (name.as_str(), entry.description.as_str(), &entry.parameters))
     }
 
     /// The tool to call, if the call is one that the agent may make.
-    pub(crate) fn admit(&self, call: &RequestedCall) -> Result<Kind, Reply> {
-        let Some(entry) = self.0.get(&call.name) else {
-            let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
+    pub(crate) fn admit(&self, call: &RequestedCall) -> Result<Admitted, Reply> {
+        let Some(entry) = self.entries.get(&call.name) else {
+            let known: Vec<&str> = self.entries.keys().map(String::as_str).collect();
             return Err(Reply::error(format!(
                 "There is no tool `{}`. You may call: {}.",
                 shortened(&call.name, 80),
@@ -114,17 +195,43 @@ impl Toolbox {
                 shortened(text, 200)
             )));
         }
-        if call.arguments.to_string().len() > MAX_ARGUMENT_BYTES {
+        self.check(&call.name, &call.arguments)?;
+        Ok(entry.admitted.clone())
+    }
+
+    /// Whether a tool may be called with these arguments.
+    pub(crate) fn check(&self, name: &str, arguments: &Value) -> Result<(), Reply> {
+        if arguments.to_string().len() > MAX_ARGUMENT_BYTES {
             return Err(Reply::error(format!(
                 "The arguments are larger than {MAX_ARGUMENT_BYTES} bytes."
             )));
         }
+        let Some(entry) = self.entries.get(name) else {
+            return Ok(());
+        };
         entry
             .schema
-            .check(&call.arguments)
-            .map_err(|error| Reply::error(format!("The arguments are not valid: {error}.")))?;
-        Ok(entry.kind.clone())
+            .check(arguments)
+            .map_err(|error| Reply::error(format!("The arguments are not valid: {error}.")))
     }
+}
+
+/// Whether a built-in tool has anything to work on.
+fn useful(builtin: Builtin, spec: &AgentSpec) -> bool {
+    match builtin {
+        Builtin::SearchKnowledge | Builtin::ReadDocument => !spec.knowledge_bases.is_empty(),
+        Builtin::CallAgent => !spec.agents.is_empty(),
+        Builtin::Remember | Builtin::CreateTask | Builtin::AskHuman => true,
+    }
+}
+
+/// Who must approve a call: what the tool itself asks for stands above what the agent asks for.
+fn approval(
+    spec: &AgentSpec,
+    name: &str,
+    of_tool: Option<&ApprovalPolicy>,
+) -> Option<ApprovalPolicy> {
+    of_tool.or_else(|| spec.approvals.get(name)).cloned()
 }
 
 fn shortened(text: &str, most: usize) -> String {

@@ -89,6 +89,7 @@ impl From<CommitError> for Trouble {
             }
             CommitError::Changed { .. } => Self::contended(),
             CommitError::Exists { .. }
+            | CommitError::OverBudget { .. }
             | CommitError::TooLarge { .. }
             | CommitError::ItemTooLarge { .. }
             | CommitError::Shape(_)

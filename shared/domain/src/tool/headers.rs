@@ -41,6 +41,29 @@ const METADATA: &str = "is meant for a cloud's internal services";
 /// Why a tool may not set this header, if so.
 #[must_use]
 pub fn header_problem(name: &str, value: &str) -> Option<&'static str> {
+    if let Some(reason) = name_problem(name) {
+        return Some(reason);
+    }
+    let printable = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
+    if value.len() > MAX_HEADER_VALUE_BYTES
+        || value.trim() != value
+        || !value.bytes().all(printable)
+    {
+        return Some(
+            "must have a value of at most 1,024 printable ASCII characters, with no space at its ends",
+        );
+    }
+    None
+}
+
+/// Why a secret may not be sent as this header, if so: as above, but for the headers that are made
+/// for secrets.
+#[must_use]
+pub fn secret_header_problem(name: &str) -> Option<&'static str> {
+    name_problem(name).filter(|reason| *reason != SECRET)
+}
+
+fn name_problem(name: &str) -> Option<&'static str> {
     let is_token = (1..=MAX_HEADER_NAME_BYTES).contains(&name.len())
         && name
             .bytes()
@@ -55,19 +78,7 @@ pub fn header_problem(name: &str, value: &str) -> Option<&'static str> {
             .iter()
             .find(|(prefix, _)| name.starts_with(prefix))
     };
-    if let Some((_, reason)) = exact.or_else(prefixed) {
-        return Some(reason);
-    }
-    let printable = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
-    if value.len() > MAX_HEADER_VALUE_BYTES
-        || value.trim() != value
-        || !value.bytes().all(printable)
-    {
-        return Some(
-            "must have a value of at most 1,024 printable ASCII characters, with no space at its ends",
-        );
-    }
-    None
+    exact.or_else(prefixed).map(|(_, reason)| *reason)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::headers::{MAX_HEADERS, header_problem};
 use super::template::{encode_into, plain_text};
 use super::{
-    ArgumentError, HttpAction, HttpMethod, MAX_EXPANDED_URL_BYTES, MAX_TIMEOUT_SECONDS, UrlTemplate,
+    ArgumentError, HttpAction, HttpMethod, MAX_EXPANDED_URL_BYTES, MAX_TIMEOUT_SECONDS, McpAction,
+    UrlTemplate,
 };
 
 /// What is wrong with one part of an action.
@@ -24,6 +25,34 @@ pub struct ExpandedRequest {
     pub url: String,
     /// The JSON object to send, for methods that send one.
     pub body: Option<Value>,
+}
+
+fn timeout_problem(seconds: u32) -> Option<ActionProblem> {
+    (!(1..=MAX_TIMEOUT_SECONDS).contains(&seconds)).then(|| ActionProblem {
+        field: "/timeout_seconds".to_owned(),
+        message: format!("must be 1 to {MAX_TIMEOUT_SECONDS}"),
+    })
+}
+
+impl McpAction {
+    /// Everything that is wrong with the action.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ActionProblem> {
+        let url = match UrlTemplate::parse(&self.url) {
+            Ok(template) if !template.parameters().is_empty() => {
+                Some("must not have placeholders".to_owned())
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        let url = url.map(|message| ActionProblem {
+            field: "/url".to_owned(),
+            message,
+        });
+        url.into_iter()
+            .chain(timeout_problem(self.timeout_seconds))
+            .collect()
+    }
 }
 
 impl HttpAction {
@@ -59,12 +88,7 @@ impl HttpAction {
             }
             names.push(lower);
         }
-        if !(1..=MAX_TIMEOUT_SECONDS).contains(&self.timeout_seconds) {
-            note(
-                "/timeout_seconds".to_owned(),
-                format!("must be 1 to {MAX_TIMEOUT_SECONDS}"),
-            );
-        }
+        problems.extend(timeout_problem(self.timeout_seconds));
         problems
     }
 

@@ -10,11 +10,11 @@ use secrecy::SecretString;
 
 use crate::chat::ChatRequest;
 use crate::error::ModelError;
-use crate::http::{Http, Post, Timeouts, secret_header};
+use crate::http::{Http, Post, Timeouts, secret_header, under};
 use crate::model::{ChatModel, DeltaStream, ModelId};
-use crate::openai::under;
 use crate::sse::SseFramer;
 use crate::stream;
+use crate::structured::{AnswerTool, Check, deliver};
 
 pub(crate) const PROVIDER: &str = "anthropic";
 pub(crate) const DEFAULT_BASE_URL: &str = "https://api.anthropic.com";
@@ -60,7 +60,9 @@ impl ChatModel for Anthropic {
 
     async fn stream(&self, request: ChatRequest) -> Result<DeltaStream, ModelError> {
         let model = self.id.resolve(&request.model)?;
-        let body = request::body(&request, model, &self.id);
+        let check = Check::of(&request)?;
+        let answer = answer_tool(&request);
+        let body = request::body(&request, model, &self.id, answer.as_ref());
 
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -86,13 +88,21 @@ impl ChatModel for Anthropic {
             })
             .await?
             .expect_content_type("text/event-stream")?;
-        Ok(stream::decode(
+        let deltas = stream::decode(
             reply.bytes,
             SseFramer::default(),
             decode::Messages::new(model.to_owned(), self.keys.clone()),
             self.http.timeouts(),
-        ))
+        );
+        let id = ModelId::new(PROVIDER, model);
+        Ok(deliver(id, deltas, answer.as_ref(), check))
     }
+}
+
+/// The tool to answer by, for schemas that the API's own field does not take: it enforces what
+/// it is given, and refuses objects that leave anything open.
+fn answer_tool(request: &ChatRequest) -> Option<AnswerTool> {
+    AnswerTool::of(request).filter(|answer| !answer.strict)
 }
 
 /// A decoder by itself, for tests of what all of them have in common.

@@ -4,14 +4,21 @@ use serde_json::{Value, json};
 
 use crate::chat::{ChatRequest, Message, opaque_of};
 use crate::model::ModelId;
+use crate::structured::AnswerTool;
 
 /// The API demands a limit; this is used when a request sets none. It has to hold the reasoning
 /// of models that reason by default, and every current model allows it.
 const DEFAULT_MAX_OUTPUT_TOKENS: u32 = 8192;
 
-/// The body of a streaming call.
-pub(super) fn body(request: &ChatRequest, model: &str, id: &ModelId) -> Value {
-    let tools = request.declared_tools();
+/// The body of a streaming call. With an answer tool, the model has to call a tool.
+pub(super) fn body(
+    request: &ChatRequest,
+    model: &str,
+    id: &ModelId,
+    answer: Option<&AnswerTool>,
+) -> Value {
+    let mut tools = request.declared_tools();
+    tools.extend(answer.map(|answer| answer.spec.clone()));
     // An agent's loop sends the same beginning again with every step, so it pays to have the
     // provider cache it: writing costs a quarter more once, each reading a tenth. A request
     // without tools is one call that nothing follows.
@@ -49,7 +56,13 @@ pub(super) fn body(request: &ChatRequest, model: &str, id: &ModelId) -> Value {
     if let Some(temperature) = request.temperature {
         body["temperature"] = json!(temperature);
     }
-    if let Some(format) = &request.response_format {
+    if let Some(answer) = answer {
+        body["tool_choice"] = match request.tools.is_empty() {
+            // What else is declared then is history, and not to be called again.
+            true => json!({ "type": "tool", "name": answer.spec.name }),
+            false => json!({ "type": "any" }),
+        };
+    } else if let Some(format) = &request.response_format {
         body["output_config"] = json!({
             "format": { "type": "json_schema", "schema": format.schema },
         });

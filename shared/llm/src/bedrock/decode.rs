@@ -156,6 +156,17 @@ impl Decoder for Converse {
             "contentBlockStop" => self.stop_block(&event.payload, deltas),
             "messageStop" => {
                 let reason = event.payload["stopReason"].as_str().unwrap_or("end_turn");
+                // A malformed call that did arrive is the caller's to answer.
+                let unusable = match reason {
+                    "malformed_model_output" => true,
+                    "malformed_tool_use" => self.call_count == 0,
+                    _ => false,
+                };
+                if unusable {
+                    return Err(ModelError::malformed(
+                        "the model wrote what nobody can read",
+                    ));
+                }
                 self.stop_reason = Some(reason.to_owned());
             }
             // The last event, after the reason to stop.
@@ -211,6 +222,7 @@ fn usage(wire: &Value) -> Usage {
         cached_input_tokens: cached,
         cache_write_tokens: written,
         output_tokens: count("outputTokens"),
+        // The service counts reasoning as output and does not tell how much it was.
         reasoning_tokens: 0,
     }
     .normalised()

@@ -27,10 +27,10 @@ use tokio::sync::Mutex;
 
 use crate::chat::ChatRequest;
 use crate::error::ModelError;
-use crate::http::{Http, Post, Timeouts, secret_header};
+use crate::http::{Http, Post, Timeouts, secret_header, under};
 use crate::model::{ChatModel, DeltaStream, ModelId};
-use crate::openai::under;
 use crate::stream;
+use crate::structured::{AnswerTool, Check, deliver};
 
 pub(crate) const PROVIDER: &str = "bedrock";
 
@@ -164,7 +164,12 @@ impl ChatModel for Bedrock {
 
     async fn stream(&self, request: ChatRequest) -> Result<DeltaStream, ModelError> {
         let model = self.id.resolve(&request.model)?;
-        let body = request::body(&request, &self.id).to_string().into_bytes();
+        let check = Check::of(&request)?;
+        // Every model here that knows tools can answer by one; few know the field for a schema.
+        let answer = AnswerTool::of(&request);
+        let body = request::body(&request, &self.id, answer.as_ref())
+            .to_string()
+            .into_bytes();
         let url = under(&self.base, &["model"])
             .and_then(|url| under_encoded(&url, model))
             .map_err(|message| ModelError::InvalidRequest { message })?;
@@ -182,12 +187,14 @@ impl ChatModel for Bedrock {
             })
             .await?
             .expect_content_type("application/vnd.amazon.eventstream")?;
-        Ok(stream::decode(
+        let deltas = stream::decode(
             reply.bytes,
             frames::EventFramer::default(),
             decode::Converse::new(model.to_owned(), self.secrets.clone()),
             self.http.timeouts(),
-        ))
+        );
+        let id = ModelId::new(PROVIDER, model);
+        Ok(deliver(id, deltas, answer.as_ref(), check))
     }
 }
 

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Message, opaque_of};
+use crate::chat::{ChatRequest, Message, ToolSpec, opaque_of};
 use crate::model::ModelId;
+use crate::structured::AnswerTool;
 
-/// The body of a call; the model stands in the URL.
-pub(super) fn body(request: &ChatRequest, id: &ModelId) -> Value {
+/// The body of a call; the model stands in the URL. With an answer tool, the model has to call a
+/// tool.
+pub(super) fn body(request: &ChatRequest, id: &ModelId, answer: Option<&AnswerTool>) -> Value {
     let mut body = json!({ "messages": messages(request, id) });
     if let Some(system) = request.system.as_ref().filter(|text| !text.is_empty()) {
         body["system"] = json!([{ "text": system }]);
@@ -21,36 +23,40 @@ pub(super) fn body(request: &ChatRequest, id: &ModelId) -> Value {
     if inference != json!({}) {
         body["inferenceConfig"] = inference;
     }
-    let tools = request.declared_tools();
+    let declared = request.declared_tools();
+    let mut tools: Vec<Value> = declared.iter().map(tool).collect();
+    if let Some(answer) = answer {
+        let mut spec = tool(&answer.spec);
+        if answer.strict {
+            spec["toolSpec"]["strict"] = json!(true);
+        }
+        tools.push(spec);
+    }
     if !tools.is_empty() {
-        let tools: Vec<Value> = tools
-            .iter()
-            .map(|tool| {
-                let mut spec = json!({
-                    "name": tool.name,
-                    "inputSchema": { "json": tool.parameters },
-                });
-                // The service refuses an empty description, not an absent one.
-                if !tool.description.is_empty() {
-                    spec["description"] = json!(tool.description);
-                }
-                json!({ "toolSpec": spec })
-            })
-            .collect();
         body["toolConfig"] = json!({ "tools": tools });
     }
-    if let Some(format) = &request.response_format {
-        body["outputConfig"] = json!({
-            "textFormat": {
-                "type": "json_schema",
-                "structure": {
-                    // The service takes the schema as text.
-                    "jsonSchema": { "name": format.name, "schema": format.schema.to_string() },
-                },
-            },
-        });
+    if let Some(answer) = answer {
+        // Fewer models can be made to call a certain tool than to call any. Only a history with
+        // calls that must not be made again leaves no other way.
+        let dead_tools = request.tools.is_empty() && !declared.is_empty();
+        body["toolConfig"]["toolChoice"] = match dead_tools {
+            true => json!({ "tool": { "name": answer.spec.name } }),
+            false => json!({ "any": {} }),
+        };
     }
     body
+}
+
+fn tool(tool: &ToolSpec) -> Value {
+    let mut spec = json!({
+        "name": tool.name,
+        "inputSchema": { "json": tool.parameters },
+    });
+    // The service refuses an empty description, not an absent one.
+    if !tool.description.is_empty() {
+        spec["description"] = json!(tool.description);
+    }
+    json!({ "toolSpec": spec })
 }
 
 /// Turns alternate strictly, so neighbours of one role become one turn.

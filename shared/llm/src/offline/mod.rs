@@ -36,6 +36,7 @@ use crate::chat::{Arguments, ChatRequest, Message, ToolCall};
 use crate::error::ModelError;
 use crate::model::{ChatModel, DeltaStream, ModelId};
 use crate::reply::{Delta, StopReason, Usage};
+use crate::structured::{Check, deliver};
 
 /// The provider's name in a [`ModelId`].
 pub const PROVIDER: &str = "offline";
@@ -96,7 +97,18 @@ impl ChatModel for Offline {
                 message: "the conversation is empty".to_owned(),
             });
         }
-        let deltas = deltas(&request, turn::next(&request));
+        let check = Check::of(&request)?;
+        let reply = turn::next(&request);
+        if let Some(check) = check.as_ref().filter(|_| reply.calls.is_empty()) {
+            if reply.made_up {
+                return Err(cannot_fill("nothing in it takes words"));
+            }
+            check.document(&reply.text).map_err(|error| match error {
+                ModelError::SchemaMismatch { message } => cannot_fill(&message),
+                other => other,
+            })?;
+        }
+        let deltas = deltas(&request, reply);
         let pace = self.pace;
         let paced = stream::iter(deltas).then(move |delta| async move {
             if let Some(pause) = pace {
@@ -104,7 +116,17 @@ impl ChatModel for Offline {
             }
             Ok(delta)
         });
-        Ok(paced.boxed())
+        Ok(deliver(self.id.clone(), paced.boxed(), None, check))
+    }
+}
+
+/// The model fills a schema as a person fills a form in a language that they do not speak. Where
+/// that does not come out right, it is better said before anything was.
+fn cannot_fill(reason: &str) -> ModelError {
+    ModelError::SchemaMismatch {
+        message: format!(
+            "the built-in offline model is not a language model and cannot fill it ({reason})"
+        ),
     }
 }
 
@@ -113,6 +135,9 @@ impl ChatModel for Offline {
 struct Reply {
     text: String,
     calls: Vec<ToolCall>,
+    /// Whether the document that was asked for has no place for what there is to say, so that
+    /// whatever stands in it is made up.
+    made_up: bool,
 }
 
 /// A reply as it streams, within the request's limit of tokens.

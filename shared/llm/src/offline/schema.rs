@@ -98,6 +98,20 @@ pub(super) fn document(schema: &Value, answer: &str, sources: &[String]) -> Valu
     Value::Object(arguments(schema, &hints, answer))
 }
 
+/// Whether a document says the answer anywhere, if only its beginning.
+pub(super) fn says(document: &Value, answer: &str) -> bool {
+    match document {
+        Value::String(text) => {
+            // Text may have been lengthened with full stops to fit.
+            let said = text.trim_end_matches('.');
+            !said.is_empty() && answer.starts_with(said)
+        }
+        Value::Array(values) => values.iter().any(|value| says(value, answer)),
+        Value::Object(fields) => fields.values().any(|value| says(value, answer)),
+        _ => false,
+    }
+}
+
 struct Filler<'a> {
     root: &'a Value,
     text: &'a str,

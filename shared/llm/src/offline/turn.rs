@@ -136,7 +136,6 @@ impl<'a> Turn<'a> {
 
     fn call(&self, calls: Vec<(&str, Map<String, Value>)>) -> Reply {
         Reply {
-            text: String::new(),
             calls: calls
                 .into_iter()
                 .enumerate()
@@ -146,6 +145,7 @@ impl<'a> Turn<'a> {
                     arguments: Arguments::Json(arguments),
                 })
                 .collect(),
+            ..Reply::default()
         }
     }
 
@@ -287,17 +287,18 @@ impl<'a> Turn<'a> {
         if parts.iter().all(String::is_empty) {
             parts.push(self.introduction());
         }
-        let text = match &self.request.response_format {
-            Some(format) => {
-                let answer = parts.iter().filter(|part| !part.is_empty()).cloned();
-                let answer: Vec<String> = answer.chain([super::NOTICE.to_owned()]).collect();
-                schema::document(&format.schema, &answer.join("\n\n"), &written.sources).to_string()
-            }
-            None => answer::reply(&parts, &written.sources),
+        let Some(format) = &self.request.response_format else {
+            return Reply {
+                text: answer::reply(&parts, &written.sources),
+                ..Reply::default()
+            };
         };
+        let answer = answer::reply(&parts, &[]);
+        let document = schema::document(&format.schema, &answer, &written.sources);
         Reply {
-            text,
-            calls: Vec::new(),
+            made_up: !schema::says(&document, &answer),
+            text: document.to_string(),
+            ..Reply::default()
         }
     }
 

@@ -11,10 +11,11 @@ use secrecy::SecretString;
 
 use crate::chat::ChatRequest;
 use crate::error::ModelError;
-use crate::http::{Http, Post, Timeouts, secret_header};
+use crate::http::{Http, Post, Timeouts, secret_header, under};
 use crate::model::{ChatModel, DeltaStream, ModelId};
 use crate::sse::SseFramer;
 use crate::stream;
+use crate::structured::{Check, deliver};
 
 pub(crate) const PROVIDER: &str = "openai";
 pub(crate) const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -44,16 +45,6 @@ impl OpenAi {
     }
 }
 
-/// A URL with more path segments, its query kept: some gateways carry an API version there.
-pub(crate) fn under(base: &Url, segments: &[&str]) -> Result<Url, String> {
-    let mut url = base.clone();
-    url.path_segments_mut()
-        .map_err(|()| format!("`{base}` cannot be a base URL"))?
-        .pop_if_empty()
-        .extend(segments);
-    Ok(url)
-}
-
 #[async_trait]
 impl ChatModel for OpenAi {
     fn id(&self) -> &ModelId {
@@ -62,6 +53,7 @@ impl ChatModel for OpenAi {
 
     async fn stream(&self, request: ChatRequest) -> Result<DeltaStream, ModelError> {
         let model = self.id.resolve(&request.model)?;
+        let check = Check::of(&request)?;
         let official = self.url.host_str() == Some("api.openai.com");
         let body = request::body(&request, model, official);
 
@@ -82,17 +74,18 @@ impl ChatModel for OpenAi {
             })
             .await?
             .expect_content_type("text/event-stream")?;
-        Ok(stream::decode(
+        let deltas = stream::decode(
             reply.bytes,
             SseFramer::default(),
-            decode::Completions::new(model.to_owned(), self.keys.clone()),
+            decode::Completions::new(model.to_owned(), self.keys.clone(), request.calls_before()),
             self.http.timeouts(),
-        ))
+        );
+        Ok(deliver(ModelId::new(PROVIDER, model), deltas, None, check))
     }
 }
 
 /// A decoder by itself, for tests of what all of them have in common.
 #[cfg(test)]
 pub(crate) fn decoder() -> decode::Completions {
-    decode::Completions::new("model".to_owned(), Vec::new())
+    decode::Completions::new("model".to_owned(), Vec::new(), 0)
 }

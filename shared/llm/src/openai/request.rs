@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::chat::{ChatRequest, Message, ToolCall};
+use crate::completions::{function, response_format};
 
 /// The body of a streaming call. `official` means OpenAI's own host.
 pub(super) fn body(request: &ChatRequest, model: &str, official: bool) -> Value {
@@ -13,20 +14,7 @@ pub(super) fn body(request: &ChatRequest, model: &str, official: bool) -> Value 
         "stream_options": { "include_usage": true },
     });
     if !request.tools.is_empty() {
-        body["tools"] = request
-            .tools
-            .iter()
-            .map(|tool| {
-                json!({
-                    "type": "function",
-                    "function": {
-                        "name": tool.name,
-                        "description": tool.description,
-                        "parameters": tool.parameters,
-                    },
-                })
-            })
-            .collect();
+        body["tools"] = request.tools.iter().map(function).collect();
     }
     if let Some(limit) = request.max_output_tokens {
         // OpenAI's newer models refuse the old name; many compatible servers know only that.
@@ -40,14 +28,7 @@ pub(super) fn body(request: &ChatRequest, model: &str, official: bool) -> Value 
         body["temperature"] = json!(temperature);
     }
     if let Some(format) = &request.response_format {
-        body["response_format"] = json!({
-            "type": "json_schema",
-            "json_schema": {
-                "name": format.name,
-                "schema": format.schema,
-                "strict": format.strict,
-            },
-        });
+        body["response_format"] = response_format(format);
     }
     body
 }

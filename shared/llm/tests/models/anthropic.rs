@@ -100,7 +100,7 @@ async fn text_streams_and_usage_is_counted() {
 #[tokio::test]
 async fn the_request_says_everything_in_anthropics_words() {
     let server = Server::start([whole(
-        [block(0, json!({"type": "text", "text": "x"})), stop(0)],
+        [block(0, json!({"type": "text", "text": "{}"})), stop(0)],
         "end_turn",
     )])
     .await;

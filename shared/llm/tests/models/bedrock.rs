@@ -32,7 +32,7 @@ fn signed(server: &Server) -> Arc<dyn ChatModel> {
     bedrock(server, credentials.into())
 }
 
-fn frame(kind: &str, name: &str, payload: Value) -> Vec<u8> {
+pub fn frame(kind: &str, name: &str, payload: Value) -> Vec<u8> {
     let text = |value: &str| HeaderValue::String(value.to_owned().into());
     let type_header = match kind {
         "exception" => ":exception-type",
@@ -47,7 +47,7 @@ fn frame(kind: &str, name: &str, payload: Value) -> Vec<u8> {
     bytes
 }
 
-fn event(name: &str, payload: Value) -> Vec<u8> {
+pub fn event(name: &str, payload: Value) -> Vec<u8> {
     frame("event", name, payload)
 }
 
@@ -132,7 +132,7 @@ async fn text_tools_and_usage_arrive() {
 
 #[tokio::test]
 async fn the_request_is_signed_and_says_everything() {
-    let server = Server::start([stream([text("x")].into_iter().chain(end("end_turn")))]).await;
+    let server = Server::start([stream([text("{}")].into_iter().chain(end("end_turn")))]).await;
     let call = ToolCall {
         id: "call.1".into(),
         name: "search_knowledge".into(),
@@ -171,12 +171,22 @@ async fn the_request_is_signed_and_says_everything() {
         json!({
             "system": [{"text": "Be brief."}],
             "inferenceConfig": {"maxTokens": 64, "temperature": 0.2},
-            "toolConfig": {"tools": [{"toolSpec": {
-                "name": "search_knowledge",
-                "description": "Searches the documents.",
-                "inputSchema": {"json": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}},
-            }}]},
-            "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"name": "answer", "schema": "{\"type\":\"object\"}"}}}},
+            "toolConfig": {
+                "tools": [
+                    {"toolSpec": {
+                        "name": "search_knowledge",
+                        "description": "Searches the documents.",
+                        "inputSchema": {"json": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}},
+                    }},
+                    {"toolSpec": {
+                        "name": "final_answer",
+                        "description": received.body["toolConfig"]["tools"][1]["toolSpec"]["description"],
+                        "inputSchema": {"json": {"type": "object"}},
+                        "strict": true,
+                    }},
+                ],
+                "toolChoice": {"any": {}},
+            },
             "messages": [
                 {"role": "user", "content": [{"text": "How often?"}]},
                 {"role": "assistant", "content": [

@@ -2,6 +2,10 @@
 
 mod anthropic;
 mod bedrock;
+mod failover;
+mod formats;
+mod gemini;
+mod mistral;
 mod offline;
 mod openai;
 mod scripted;
@@ -34,10 +38,15 @@ async fn ask(model: &dyn ChatModel, request: ChatRequest) -> Result<ChatResponse
     llm::collect(model.stream(request).await?).await
 }
 
-/// Everything that a stream gave, up to and including its error.
+/// Everything that a stream gave after it said who answers, up to and including its error.
 async fn items(model: &dyn ChatModel, request: ChatRequest) -> Vec<Result<Delta, ModelError>> {
-    match model.stream(request).await {
-        Ok(stream) => stream.collect().await,
-        Err(error) => vec![Err(error)],
+    let mut stream = match model.stream(request).await {
+        Ok(stream) => stream,
+        Err(error) => return vec![Err(error)],
+    };
+    match stream.next().await {
+        Some(Ok(Delta::Started { model: id, .. })) => assert_eq!(id.provider, model.id().provider),
+        other => panic!("a stream began with {other:?}"),
     }
+    stream.collect().await
 }

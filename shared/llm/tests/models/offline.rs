@@ -732,7 +732,8 @@ async fn replies_stream_by_words_and_are_the_same_every_time() {
         .iter()
         .filter(|delta| matches!(delta, Delta::TextDelta { text } if text.split_whitespace().count() <= 1))
         .count();
-    assert!(words > 20 && words == first.len() - 2);
+    // Besides: who answers, what it used, and the end.
+    assert!(words > 20 && words == first.len() - 3);
 
     let whole = ask(&Offline::new(), request.clone()).await.unwrap();
     let usage = whole.usage.unwrap();
@@ -761,6 +762,57 @@ async fn replies_stream_by_words_and_are_the_same_every_time() {
     let document: Value = serde_json::from_str(&structured.text).unwrap();
     jsonschema::validate(&schema, &document).unwrap();
     assert_eq!(document["citations"], json!(["[1] handbook.pdf, page 3"]));
+    assert!(document["answer"].as_str().unwrap().ends_with(NOTICE));
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_filled_honestly_is_not_filled() {
+    let form = |schema: Value| ChatRequest {
+        messages: vec![Message::user("How often is the oil changed?")],
+        response_format: Some(JsonSchema {
+            name: "form".into(),
+            schema,
+            strict: true,
+        }),
+        ..ChatRequest::default()
+    };
+    let object = |properties: Value, required: Value| {
+        json!({
+            "type": "object", "properties": properties, "required": required,
+        })
+    };
+    let refused = [
+        // Nothing in it takes words, so any value would be made up.
+        object(json!({"hours": {"type": "integer"}}), json!(["hours"])),
+        object(
+            json!({"verdict": {"enum": ["yes", "no"]}}),
+            json!(["verdict"]),
+        ),
+        // Words of a form that it does not know how to write.
+        object(
+            json!({"answer": {"type": "string", "pattern": "^[0-9]{4}$"}}),
+            json!(["answer"]),
+        ),
+    ];
+    for schema in refused {
+        let error = ask(&Offline::new(), form(schema)).await.unwrap_err();
+        assert_eq!(error.code(), "schema_mismatch");
+        assert!(
+            error.to_string().contains("not a language model"),
+            "{error}"
+        );
+    }
+    let nested = object(
+        json!({"report": object(json!({"summary": {"type": "string", "maxLength": 20}}), json!(["summary"]))}),
+        json!(["report"]),
+    );
+    let reply = ask(&Offline::new(), form(nested.clone())).await.unwrap();
+    let document: Value = serde_json::from_str(&reply.text).unwrap();
+    jsonschema::validate(&nested, &document).unwrap();
+    let no_schema = ask(&Offline::new(), form(json!({"type": 7})))
+        .await
+        .unwrap_err();
+    assert_eq!(no_schema.code(), "invalid_request");
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ async fn text_streams_and_usage_is_counted() {
 #[tokio::test]
 async fn the_request_says_everything_in_openais_words() {
     let server =
-        Server::start([Reply::data([delta(json!({"content": "x"})), finish("stop")]).done()]).await;
+        Server::start([Reply::data([delta(json!({"content": "{}"})), finish("stop")]).done()])
+            .await;
     let call = ToolCall {
         id: "call_1".into(),
         name: "search_knowledge".into(),
@@ -468,7 +469,8 @@ async fn another_providers_model_is_not_silently_replaced() {
     )
     .await
     .unwrap_err();
-    assert_eq!(error.code(), "unknown_model");
+    assert_eq!(error.code(), "unknown_provider");
+    assert!(!error.is_retry_safe());
     assert!(server.received().is_empty());
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use llm::{ModelConfig, Provider, Timeouts, build};
+use llm::{ModelConfig, Provider, RetryPolicy, Timeouts, build};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -190,13 +190,17 @@ pub fn model(name: &str, provider: Provider) -> Arc<dyn llm::ChatModel> {
 /// A model that waits only so long for the next piece of a reply.
 pub fn patient_model(name: &str, provider: Provider, idle: Duration) -> Arc<dyn llm::ChatModel> {
     build(&ModelConfig {
-        model: name.into(),
-        provider,
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(20),
             idle,
         },
+        // What a provider says once is what these tests are about.
+        retry: RetryPolicy {
+            retries: 0,
+            ..RetryPolicy::default()
+        },
+        ..ModelConfig::single(name, provider)
     })
     .unwrap()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use outbound::{Client, Method, OutboundError, Phase, Policy, Request};
+use outbound::{Client, Limits, Method, OutboundError, Phase, Policy, Request};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
@@ -96,6 +96,38 @@ async fn a_request_over_the_limit_is_not_sent() {
     assert_eq!(error.code(), "request_too_large");
     assert!(!error.may_have_been_sent());
     assert_eq!(server.connections(), 1);
+}
+
+/// Other limits for one call change nothing about where it may go, and nothing for other calls.
+#[tokio::test]
+async fn limits_of_one_call_are_its_own() {
+    let server = Server::fixed(response("200 OK", "", &"x".repeat(64 * KIB))).await;
+    let client = client_for(&server);
+    let narrow = client.with_limits(Limits {
+        connect: Duration::ZERO,
+        response_bytes: KIB,
+        ..limits()
+    });
+    let wide = narrow.with_limits(Limits {
+        response_bytes: 128 * KIB,
+        ..limits()
+    });
+    let error = narrow
+        .call(get(server.url("/")))
+        .await
+        .expect_err("over its own limit");
+    assert_eq!(error.code(), "response_too_large");
+    for client in [&client, &wide] {
+        let reply = client.call(get(server.url("/"))).await.expect("a reply");
+        assert_eq!(reply.body.len(), 64 * KIB);
+    }
+    assert_eq!(wide.policy().limits().connect, limits().connect);
+    for url in ["http://127.0.0.1:1/", "http://10.0.0.1/"] {
+        let refused = wide.call(get(url)).await.expect_err(url);
+        assert!(!refused.may_have_been_sent(), "{refused:?}");
+    }
+    let refused = wide.call(get("http://10.0.0.1/")).await;
+    assert_eq!(refused.expect_err("private").code(), "address_not_allowed");
 }
 
 /// A small body that would unpack to a large one is not unpacked at all.

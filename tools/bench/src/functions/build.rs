@@ -44,17 +44,22 @@ pub fn functions(root: &Path) -> anyhow::Result<Vec<Binary>> {
         }
     }
     names.sort();
-    build(root, names)
+    build(root, &names, &names)
 }
 
 /// Builds the bare function, alone: it gets no feature that a function asks for.
 pub fn bare(root: &Path) -> anyhow::Result<Binary> {
-    let built = build(root, vec![BARE.to_owned()])?;
+    program(root, BARE, BARE)
+}
+
+/// Builds one binary of a crate, alone.
+pub fn program(root: &Path, package: &str, binary: &str) -> anyhow::Result<Binary> {
+    let built = build(root, &[package.to_owned()], &[binary.to_owned()])?;
     built.into_iter().next().context("nothing was built")
 }
 
 /// Folder, crate and binary of a function have one name.
-fn build(root: &Path, names: Vec<String>) -> anyhow::Result<Vec<Binary>> {
+fn build(root: &Path, packages: &[String], binaries: &[String]) -> anyhow::Result<Vec<Binary>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command
@@ -67,8 +72,8 @@ fn build(root: &Path, names: Vec<String>) -> anyhow::Result<Vec<Binary>> {
         .current_dir(root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    for name in &names {
-        command.args(["--package", name]);
+    for package in packages {
+        command.args(["--package", package]);
     }
     let mut child = command.spawn().context("cargo cannot be run")?;
     let mut programs = BTreeMap::new();
@@ -84,13 +89,16 @@ fn build(root: &Path, names: Vec<String>) -> anyhow::Result<Vec<Binary>> {
     }
     let status = child.wait()?;
     if !status.success() {
-        bail!("the functions do not build: cargo ended with {status}");
+        bail!("the programs do not build: cargo ended with {status}");
     }
-    names
-        .into_iter()
-        .map(|name| match programs.remove(&name) {
-            Some(path) => Ok(Binary { name, path }),
-            None => bail!("{name} has no binary of its name"),
+    binaries
+        .iter()
+        .map(|name| match programs.remove(name) {
+            Some(path) => Ok(Binary {
+                name: name.clone(),
+                path,
+            }),
+            None => bail!("there is no binary {name}"),
         })
         .collect()
 }

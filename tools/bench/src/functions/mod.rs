@@ -2,7 +2,7 @@
 //! hold in memory then. A bare function is started in turn with each of them, so that whatever the
 //! machine does meanwhile befalls both.
 
-mod build;
+pub mod build;
 mod package;
 mod runtime_api;
 mod start;

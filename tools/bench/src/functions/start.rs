@@ -28,6 +28,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("OVERGLASS_TABLE_METRICS", "overglass-metrics"),
     ("OVERGLASS_TABLE_KNOWLEDGE", "overglass-knowledge"),
     ("OVERGLASS_TABLE_AUDIT", "overglass-audit"),
+    ("OVERGLASS_TABLE_LEDGER", "overglass-ledger"),
     ("OVERGLASS_TABLE_EPHEMERAL", "overglass-ephemeral"),
     ("OVERGLASS_BUCKET_FILES", "overglass-files"),
     (

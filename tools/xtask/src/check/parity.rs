@@ -137,7 +137,7 @@ pub(crate) fn served<'a>(
         .iter()
         .filter(|operation| operation.function == function.name);
     own.map(Operation::route)
-        .chain(function.pages.iter().map(|path| format!("GET {path}")))
+        .chain(function.pages.iter().map(|route| (*route).to_owned()))
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
             "which agents does not serve",
         );
         assert_one(
-            &routes(&table(&["/docs"]), &operations(), &stack()),
+            &routes(&table(&["GET /docs"]), &operations(), &stack()),
             "lacks the route `GET /docs`",
         );
         let renamed = stack_with("{agent_id}", "{id}");

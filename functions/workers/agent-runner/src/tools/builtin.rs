@@ -1,12 +1,14 @@
 //! The tools that come with the product.
 
-use domain::memory::{Memory, MemoryKind};
+use domain::memory::{Importance, MemoryKind, MemorySource};
 use domain::task::{Priority, Task, TaskStatus};
 use domain::tool::Builtin;
-use kernel::{FileId, MemoryId, TaskId};
+use kernel::{FileId, TaskId};
 use retrieval::SearchError;
+use retrieval::memories::embed_memory;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use store::memories::MemoryDraft;
 use work::JobError;
 
 use crate::citations::ShownPassages;
@@ -35,6 +37,8 @@ struct RememberArguments {
     text: String,
     #[serde(default)]
     kind: MemoryKind,
+    #[serde(default)]
+    importance: Importance,
 }
 
 #[derive(Deserialize)]
@@ -42,11 +46,6 @@ struct TaskArguments {
     title: String,
     #[serde(default)]
     description: String,
-}
-
-#[derive(Deserialize)]
-struct QuestionArguments {
-    question: String,
 }
 
 /// Calls a built-in tool. The arguments satisfy its schema.
@@ -64,9 +63,13 @@ pub(crate) async fn call(
             Ok(arguments) => read_document(run, arguments).await,
             Err(reply) => Ok(reply),
         },
-        Builtin::Remember => Ok(read(arguments).map_or_else(|r| r, |a| remember(run, a))),
+        Builtin::Remember => match read(arguments) {
+            Ok(arguments) => remember(run, arguments).await,
+            Err(reply) => Ok(reply),
+        },
         Builtin::CreateTask => Ok(read(arguments).map_or_else(|r| r, |a| create_task(run, a))),
-        Builtin::AskHuman => Ok(read(arguments).map_or_else(|r| r, |a| ask_human(run, &a))),
+        // Decided by people, and by the agent that is called.
+        Builtin::AskHuman | Builtin::CallAgent => Ok(Reply::error("This cannot be called so.")),
     }
 }
 
@@ -123,38 +126,27 @@ fn shown(passages: &ShownPassages) -> Result<Reply, Stop> {
         .map_err(|error| Stop::Later(JobError::new("passages", error.to_string()), None))
 }
 
-fn remember(run: &Run<'_>, arguments: RememberArguments) -> Reply {
-    let now = run.runner.store.now();
-    let memory = Memory {
-        id: MemoryId::generate(now),
-        org: run.execution.org,
+async fn remember(run: &Run<'_>, arguments: RememberArguments) -> Result<Reply, Stop> {
+    let draft = MemoryDraft {
         agent: run.execution.agent,
         kind: arguments.kind,
+        importance: arguments.importance,
+        source: MemorySource::Execution {
+            id: run.execution.id,
+        },
+        embedding: embed_memory(&arguments.text),
         text: arguments.text,
-        execution: run.execution.id,
-        created_at: now,
     };
-    Reply::json(&json!({ "remembered": memory.id })).with(Change::Remember(Box::new(memory)))
+    let memories = run.runner.store.memories(run.tenant);
+    let new = memories.prepare(draft).await?;
+    let answer = json!({ "remembered": new.memory().id });
+    Ok(Reply::json(&answer).with(Change::Remember(Box::new(new))))
 }
 
 fn create_task(run: &Run<'_>, arguments: TaskArguments) -> Reply {
     let task = new_task(run, arguments.title, arguments.description);
     Reply::json(&json!({ "task_id": task.id, "status": task.status }))
         .with(Change::CreateTask(Box::new(task)))
-}
-
-fn ask_human(run: &Run<'_>, arguments: &QuestionArguments) -> Reply {
-    let title: String = arguments.question.chars().take(200).collect();
-    let description = format!(
-        "Asked by an agent during execution {}:\n\n{}",
-        run.execution.id, arguments.question
-    );
-    let task = new_task(run, title, description);
-    let answer = json!({
-        "task_id": task.id,
-        "note": "The question was passed on. The answer will come later; go on without it.",
-    });
-    Reply::json(&answer).with(Change::CreateTask(Box::new(task)))
 }
 
 fn new_task(run: &Run<'_>, title: String, description: String) -> Task {

@@ -1,78 +1,85 @@
 //! Tools that are HTTP requests, sent by the client that reaches public addresses only.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use domain::execution::Effect;
 use domain::tool::{HttpMethod, Tool, ToolAction};
 use outbound::{Method, OutboundError, Request};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use store::ReadError;
 
 use crate::reply::Reply;
 use crate::run::{Run, Stop};
 
+use super::external::Answer;
+
 /// The header by which a service can recognise a call that it has seen before.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// The longest that a call of this tool takes.
-pub(crate) fn longest_time(tool: &Tool) -> Duration {
-    let ToolAction::Http(action) = &tool.spec.action;
-    Duration::from_secs(action.timeout_seconds.into())
-}
-
 /// Sends the request of a tool. Whatever comes back, or goes wrong, is for the model to read.
-pub(crate) async fn call(
+pub(super) async fn call(
     run: &Run<'_>,
-    step: u32,
-    number: u32,
     tool: &Tool,
     arguments: &Value,
-) -> Result<Reply, Stop> {
-    let ToolAction::Http(action) = &tool.spec.action;
+    key: &str,
+    time: Duration,
+) -> Result<Answer, Stop> {
+    let ToolAction::Http(action) = &tool.spec.action else {
+        return Ok(error("The tool is not an HTTP request."));
+    };
     let expanded = match action.expand(arguments) {
         Ok(expanded) => expanded,
-        Err(error) => {
-            return Ok(Reply::error(format!(
-                "The arguments are not valid: {error}."
-            )));
-        }
+        Err(problem) => return Ok(error(format!("The arguments are not valid: {problem}."))),
     };
-    let key = Effect::idempotency_key(run.execution.id, step, number);
-    let request = match build(
+    let credentials = run.runner.store.credentials(run.tenant);
+    let secret = match credentials.headers_for(tool).await {
+        Ok(headers) => headers,
+        Err(problem) if problem.is_transient() => {
+            return Err(ReadError::Unavailable(problem.to_string()).into());
+        }
+        Err(problem) => return Ok(error(format!("The tool cannot be used: {problem}."))),
+    };
+    let built = build(
         expanded.method,
         expanded.url,
         expanded.body.as_ref(),
-        &key,
+        key,
         &action.headers,
-    ) {
+    );
+    let request = built.and_then(|request| {
+        secret.iter().try_fold(request, |request, (name, value)| {
+            request.header(name, value.expose_secret())
+        })
+    });
+    let request = match request {
         Ok(request) => request,
-        Err(error) => return Ok(refused(&error)),
+        Err(problem) => return Ok(refused(&problem)),
     };
-    let asked = longest_time(tool);
-    let time = asked.min(run.time_for_a_call());
-    let called_at = Instant::now();
+    let asked = tool.spec.action.timeout();
     let answered = tokio::time::timeout(time, run.runner.outbound.call(request)).await;
-    let took_ms = called_at.elapsed().as_secs_f64() * 1000.0;
-    metrics::histogram!("outside_call_ms", "target" => "tool").record(took_ms);
-    match answered {
+    Ok(match answered {
         // The run's time is up, and its next step says so.
-        Err(_) if time < asked => Ok(Reply::error(
-            "The execution has no time left for this call.",
-        )),
-        Err(_) => Ok(Reply::error(format!(
+        Err(_) if time < asked => error("The execution has no time left for this call."),
+        Err(_) => error(format!(
             "The service did not answer within {} seconds.",
-            action.timeout_seconds
-        ))),
-        Ok(Err(error)) => Ok(refused(&error)),
+            asked.as_secs()
+        )),
+        Ok(Err(problem)) => refused(&problem),
+        Ok(Ok(reply)) if reply.status.as_u16() == 401 => Answer::Unauthorized,
         Ok(Ok(reply)) => {
             let body = String::from_utf8_lossy(&reply.body).into_owned();
             let body = serde_json::from_str::<Value>(&body).unwrap_or(Value::String(body));
             let content = json!({ "status": reply.status.as_u16(), "body": body });
-            Ok(Reply {
+            Answer::Reply(Reply {
                 is_error: !reply.status.is_success(),
                 ..Reply::json(&content)
             })
         }
-    }
+    })
+}
+
+fn error(message: impl Into<String>) -> Answer {
+    Answer::Reply(Reply::error(message))
 }
 
 fn build(
@@ -101,6 +108,9 @@ fn build(
     Ok(request)
 }
 
-fn refused(error: &OutboundError) -> Reply {
-    Reply::error(format!("The request failed ({}): {error}.", error.code()))
+fn refused(problem: &OutboundError) -> Answer {
+    error(format!(
+        "The request failed ({}): {problem}.",
+        problem.code()
+    ))
 }

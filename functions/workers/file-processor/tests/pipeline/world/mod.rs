@@ -173,9 +173,12 @@ async fn resources(services: &Services) -> (StoreConfig, QueueSource) {
         metrics: names.metrics,
         knowledge: names.knowledge,
         audit: names.audit,
+        ledger: names.ledger,
+        vault: names.vault,
         ephemeral: names.ephemeral,
         files_bucket: BUCKET.to_owned(),
         files_queue: queues[0].url.clone(),
+        runs_per_org: store::config::DEFAULT_RUNS_PER_ORG,
         ..StoreConfig::default()
     };
     (config, queue.with_wait(Duration::ZERO))

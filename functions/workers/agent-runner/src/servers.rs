@@ -1,0 +1,171 @@
+//! Servers that speak the Model Context Protocol: what they offer, and calling it.
+
+use std::time::Duration;
+
+use domain::tool::Tool;
+use mcp::{CallOptions, Client, Endpoint, McpError, Session, ToolDescription, ToolList};
+use serde_json::Value;
+use store::mcp_listings::McpListing;
+use store::{ReadError, Tenant};
+
+use crate::AgentRunner;
+use crate::run::Stop;
+
+/// How long a list of tools is used before it is asked for again, unless its server says less.
+const FRESH_FOR: Duration = Duration::from_secs(3_600);
+/// The most characters that every model provider allows in a tool's name.
+const MAX_NAME: usize = 64;
+
+/// What a server offers.
+pub(crate) enum Listed {
+    Tools(Vec<ToolDescription>),
+    /// It wants a credential first.
+    Locked,
+    /// It does not answer, and never did.
+    Unreachable,
+}
+
+/// The tools of a server, from the list that was kept or, if that is old, by asking.
+pub(crate) async fn list(
+    runner: &AgentRunner,
+    tenant: Tenant,
+    tool: &Tool,
+) -> Result<Listed, Stop> {
+    let listings = runner.store.mcp_listings(tenant);
+    let kept = listings
+        .get(tool.id)
+        .await?
+        .filter(|kept| kept.tool_version == tool.version);
+    let now = runner.store.now();
+    let read = kept.as_ref().and_then(|kept| read_list(kept));
+    if let (Some(kept), Some(list)) = (&kept, &read) {
+        let fresh_for = list.fresh_for.unwrap_or(FRESH_FOR).min(FRESH_FOR);
+        if kept.listed_at.plus(fresh_for) > now {
+            return Ok(Listed::Tools(list.tools.clone()));
+        }
+    }
+    let session = kept.as_ref().and_then(read_session);
+    let client = match client(runner, tenant, tool, session).await? {
+        Ok(client) => client,
+        Err(_) => return Ok(Listed::Unreachable),
+    };
+    match client.list_tools().await {
+        Ok(list) => {
+            let listing = McpListing {
+                org: tool.org,
+                tool: tool.id,
+                tool_version: tool.version,
+                list: serde_json::to_value(&list).unwrap_or_default(),
+                session: client
+                    .session()
+                    .await
+                    .and_then(|session| serde_json::to_value(session).ok()),
+                listed_at: now,
+            };
+            // A list too large to be kept is asked for each time.
+            if let Err(error) = listings.keep(&listing).await {
+                tracing::warn!(tool = %tool.id, %error, "a list of tools was not kept");
+            }
+            Ok(Listed::Tools(list.tools))
+        }
+        Err(error) if error.needs_authorization().is_some() => Ok(Listed::Locked),
+        Err(error) => {
+            tracing::warn!(tool = %tool.id, code = error.code(), "a server did not list its tools");
+            Ok(read.map_or(Listed::Unreachable, |list| Listed::Tools(list.tools)))
+        }
+    }
+}
+
+fn read_list(kept: &McpListing) -> Option<ToolList> {
+    serde_json::from_value(kept.list.clone()).ok()
+}
+
+fn read_session(kept: &McpListing) -> Option<Session> {
+    serde_json::from_value(kept.session.clone()?).ok()
+}
+
+/// A client of a server, with its credential. The inner error says why it may not be called.
+pub(crate) async fn client(
+    runner: &AgentRunner,
+    tenant: Tenant,
+    tool: &Tool,
+    session: Option<Session>,
+) -> Result<Result<Client, String>, Stop> {
+    let mut endpoint = Endpoint::new(tool.spec.action.url());
+    endpoint.timeouts.call = tool.spec.action.timeout();
+    match runner.store.credentials(tenant).headers_for(tool).await {
+        Ok(headers) => {
+            for (name, value) in headers {
+                endpoint = endpoint.header(name, value);
+            }
+        }
+        Err(error) if error.is_transient() => {
+            return Err(ReadError::Unavailable(error.to_string()).into());
+        }
+        Err(error) => return Ok(Err(error.to_string())),
+    }
+    let outbound = runner.outbound.clone();
+    let client = match session {
+        Some(session) => Client::resume(outbound, endpoint, session),
+        None => Client::new(outbound, endpoint),
+    };
+    Ok(client.map_err(|error| error.to_string()))
+}
+
+/// Calls one tool of a server.
+pub(crate) async fn call(
+    runner: &AgentRunner,
+    tenant: Tenant,
+    server: &Tool,
+    description: &ToolDescription,
+    arguments: &Value,
+    idempotency_key: String,
+    time: Duration,
+) -> Result<Result<mcp::CallResult, McpError>, Stop> {
+    let kept = runner.store.mcp_listings(tenant).get(server.id).await?;
+    let session = kept
+        .filter(|kept| kept.tool_version == server.version)
+        .as_ref()
+        .and_then(read_session);
+    let client = match client(runner, tenant, server, session).await? {
+        Ok(client) => client,
+        Err(reason) => {
+            let failure = domain::execution::Failure::new("tool_unusable", reason);
+            return Err(Stop::Fail(failure));
+        }
+    };
+    let options = CallOptions {
+        idempotency_key: Some(idempotency_key),
+        timeout: Some(time),
+        max_bytes: None,
+        parameter_headers: description.parameter_headers.clone(),
+    };
+    Ok(client
+        .call_tool(&description.name, arguments, options)
+        .await)
+}
+
+/// The name by which a model knows a server's tool: what every provider accepts.
+pub(crate) fn name_for_model(server: &str, tool: &str) -> String {
+    let plain: String = tool
+        .chars()
+        .map(|letter| match letter.to_ascii_lowercase() {
+            letter if letter.is_ascii_alphanumeric() => letter,
+            _ => '_',
+        })
+        .collect();
+    let mut name = format!("{server}__{plain}");
+    name.truncate(MAX_NAME);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_every_provider_accepts() {
+        assert_eq!(name_for_model("crm", "Get.Order-v2"), "crm__get_order_v2");
+        assert_eq!(name_for_model("crm", &"x".repeat(128)).len(), 64);
+    }
+}

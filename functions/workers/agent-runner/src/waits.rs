@@ -1,0 +1,255 @@
+//! Waiting, and going on afterwards. A run that waits is a row and a parked job: nothing runs.
+
+use domain::approval::{AnsweredVia, Approval, ApprovalAnswer, ApprovalState, Decision, OnExpiry};
+use domain::event::{Actor, EventKind};
+use domain::execution::{Execution, ExecutionState, Failure, StreamEntryKind, Waiting};
+use kernel::Timestamp;
+use serde_json::json;
+use std::time::Duration;
+use store::executions::expiry;
+use store::{Commit, Tenant};
+use work::Attempt;
+
+use crate::AgentRunner;
+use crate::recall::{Told, recall};
+use crate::record::Draft;
+use crate::run::{Run, Stop, cause_of};
+
+/// How long a run that stands in line waits before it looks for itself. Whoever frees a place wakes
+/// it: this is for the case that nobody could.
+const IN_LINE: Duration = Duration::from_secs(20 * 60);
+const TRIES: u32 = 12;
+
+impl Run<'_> {
+    /// Parks the run in a waiting state, giving up its place. Gives the end of the wait.
+    pub(crate) async fn begin_wait(
+        &mut self,
+        state: ExecutionState,
+        waiting: Waiting,
+        more: impl Fn(&mut Draft),
+    ) -> Result<Timestamp, Stop> {
+        let from = self.execution.state;
+        let data = json!({
+            "agent": self.execution.agent, "task": self.execution.task, "reason": waiting.reason,
+        });
+        let event = self.event(state.event(), data);
+        let executions = self.runner.store.executions(self.tenant);
+        let mut attempt = 0;
+        loop {
+            // Who comes next in line is read anew for each try.
+            let leaving = executions.add_leave(self.commit(), &self.execution).await?;
+            let mut draft = self.draft(leaving);
+            let now = draft.now;
+            draft
+                .execution
+                .transition(state, now)
+                .map_err(|_| Stop::Refused)?;
+            draft.execution.waiting = Some(waiting.clone());
+            let value = json!({ "state": state, "from": from, "reason": waiting.reason });
+            draft.tell_custom("execution_waiting", value);
+            draft.also(|commit| commit.event(event.clone()));
+            more(&mut draft);
+            match self.commit_draft(draft).await {
+                Ok(()) => return Ok(self.execution.deadline()),
+                Err(error) if error.is_raced() && attempt < TRIES => {
+                    attempt += 1;
+                    self.reload().await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What a worker does with a run that does not run yet: nothing, until what it waits for is there.
+pub(crate) async fn come_back(
+    runner: &AgentRunner,
+    attempt: &Attempt,
+    tenant: Tenant,
+    execution: Execution,
+) -> Result<Execution, Stop> {
+    let now = runner.store.now();
+    if execution.deadline() <= now && execution.state.is_waiting() {
+        return Err(Stop::Expire(expiry(&execution)));
+    }
+    let executions = runner.store.executions(tenant);
+    match execution.state {
+        ExecutionState::OverBudget => {
+            let mut after = execution.clone();
+            let commit = requeue(runner, attempt, tenant, &mut after)?;
+            let commit = executions.add_change(commit, &execution, &mut after, None);
+            runner.store.commit(commit).await?;
+            Ok(after)
+        }
+        ExecutionState::AwaitingInput => answered(runner, attempt, tenant, execution).await,
+        state if state.is_waiting() => Err(Stop::Wait(execution.deadline())),
+        _ => Ok(execution),
+    }
+}
+
+/// Applies what the policies say to approvals that nobody answered in time.
+async fn answered(
+    runner: &AgentRunner,
+    attempt: &Attempt,
+    tenant: Tenant,
+    execution: Execution,
+) -> Result<Execution, Stop> {
+    let now = runner.store.now();
+    let store = &runner.store;
+    let awaited = execution
+        .waiting
+        .as_ref()
+        .map(|waiting| waiting.approvals.clone())
+        .unwrap_or_default();
+    let approvals = store.approvals(tenant).get_many(&awaited).await?;
+    let over: Vec<&Approval> = approvals
+        .iter()
+        .filter(|approval| approval.state == ApprovalState::Pending && approval.expires_at <= now)
+        .collect();
+    let next = approvals
+        .iter()
+        .filter(|approval| approval.state == ApprovalState::Pending && approval.expires_at > now)
+        .map(|approval| approval.expires_at)
+        .min();
+    if over.is_empty()
+        && let Some(next) = next
+    {
+        return Err(Stop::Wait(next.min(execution.deadline())));
+    }
+    if over
+        .iter()
+        .any(|approval| approval.policy.on_expiry == OnExpiry::Expire)
+    {
+        return Err(Stop::Expire(Failure::new(
+            "approval_expired",
+            "Nobody answered in time what the execution had asked.",
+        )));
+    }
+    let cause = cause_of(&execution);
+    let executions = store.executions(tenant);
+    let mut after = execution.clone();
+    let mut commit = match next {
+        Some(_) => Commit::new(tenant).fenced_by(attempt.fence),
+        None => requeue(runner, attempt, tenant, &mut after)?,
+    };
+    for approval in &over {
+        let closed = by_default(approval, now);
+        commit = commit.close_approval(store, &cause, &closed, approval.version);
+    }
+    // Where the run goes on it waits for nothing any more.
+    if let Some(waiting) = after.waiting.as_mut() {
+        waiting.approvals = approvals
+            .iter()
+            .filter(|approval| {
+                approval.state == ApprovalState::Pending && approval.expires_at > now
+            })
+            .map(|approval| approval.id)
+            .collect();
+    }
+    let ids: Vec<_> = over.iter().map(|approval| approval.id).collect();
+    let entry = json!({ "name": "approval_expired", "value": { "approval_ids": ids } });
+    let entry = Some((StreamEntryKind::Custom, entry));
+    let commit = executions.add_change(commit, &execution, &mut after, entry);
+    store.commit(commit).await?;
+    match next {
+        Some(next) => Err(Stop::Wait(next.min(after.deadline()))),
+        None => Ok(after),
+    }
+}
+
+/// Queues a waiting run again, for this very attempt to go on with.
+fn requeue(
+    runner: &AgentRunner,
+    attempt: &Attempt,
+    tenant: Tenant,
+    execution: &mut Execution,
+) -> Result<Commit, Stop> {
+    let from = execution.state;
+    execution
+        .transition(ExecutionState::Queued, runner.store.now())
+        .map_err(|_| Stop::Refused)?;
+    let data = json!({ "agent": execution.agent, "from": from });
+    let kind = EventKind::ExecutionResumed;
+    let cause = cause_of(execution);
+    let event = runner.store.event(tenant, &cause, kind, execution.id, data);
+    Ok(Commit::new(tenant).fenced_by(attempt.fence).event(event))
+}
+
+/// An approval that nobody answered in time, as its policy answers it.
+fn by_default(approval: &Approval, now: Timestamp) -> Approval {
+    let decision = match approval.policy.on_expiry {
+        OnExpiry::Approve if approval.subject.allows(Decision::Approve) => Decision::Approve,
+        _ => Decision::Reject,
+    };
+    Approval {
+        state: ApprovalState::Expired,
+        answer: Some(ApprovalAnswer {
+            decision,
+            by: Actor::System,
+            via: AnsweredVia::Expiry,
+            reason: Some("Nobody answered in time.".to_owned()),
+            arguments: None,
+            text: None,
+            at: now,
+        }),
+        version: approval.version + 1,
+        updated_at: now,
+        ..approval.clone()
+    }
+}
+
+/// Begins a queued run, or goes on with it, once it has a place.
+pub(crate) async fn begin(
+    runner: &AgentRunner,
+    attempt: &Attempt,
+    tenant: Tenant,
+    execution: Execution,
+) -> Result<(Execution, Option<Told>), Stop> {
+    let store = &runner.store;
+    let now = store.now();
+    if execution.deadline() <= now {
+        return Err(Stop::Expire(expiry(&execution)));
+    }
+    if let Some(turn) = execution.conversation {
+        let conversation = store.conversations(tenant).get(turn.id).await?;
+        let waits =
+            conversation.is_some_and(|conversation| conversation.active != Some(execution.id));
+        if waits {
+            return Err(Stop::Wait(execution.deadline()));
+        }
+    }
+    let executions = store.executions(tenant);
+    let commit = Commit::new(tenant).fenced_by(attempt.fence);
+    let (commit, entered) = executions.add_enter(commit, &execution).await?;
+    if !entered {
+        store.commit(commit).await?;
+        return Err(Stop::Wait(execution.deadline().min(now.plus(IN_LINE))));
+    }
+    let mut after = execution.clone();
+    after
+        .transition(ExecutionState::Running, now)
+        .map_err(|_| Stop::Refused)?;
+    let first = execution.started_at.is_none();
+    let entry = if first {
+        let data = json!({ "agent": execution.agent, "input": execution.input });
+        (StreamEntryKind::RunStarted, data)
+    } else {
+        let data =
+            json!({ "name": "execution_continued", "value": { "step": execution.steps + 1 } });
+        (StreamEntryKind::Custom, data)
+    };
+    let mut commit = commit;
+    let mut told = None;
+    if first {
+        let mut memories = recall(store, tenant, &execution).await?;
+        commit = memories.note_in(commit, store);
+        told = Some(memories);
+        let data = json!({ "agent": execution.agent, "task": execution.task });
+        let kind = EventKind::ExecutionStarted;
+        let event = store.event(tenant, &cause_of(&execution), kind, execution.id, data);
+        commit = commit.event(event);
+    }
+    let commit = executions.add_change(commit, &execution, &mut after, Some(entry));
+    store.commit(commit).await?;
+    Ok((after, told))
+}

@@ -1,0 +1,514 @@
+//! What a change of state means for everything around a run: its deadline, its place, its job, its
+//! task, its approvals, what it reserved, who called it and whom it called. One transaction each.
+
+use domain::approval::ApprovalState;
+use domain::budget::LedgerCall;
+use domain::event::EventKind;
+use domain::execution::{Execution, ExecutionState, Failure, StreamEntryKind};
+use domain::task::TaskStatus;
+use kernel::{ExecutionId, JobId, OrgId, Timestamp, ToolId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use work::{JobState, Lane, NewJob, protocol};
+
+use super::admission::{Place, WaitingRun};
+use super::{Executions, MAX_RUN_ATTEMPTS, OfOrg, RUN_JOB};
+use crate::keys::{self, IndexKeys, Key};
+use crate::record::Record;
+use crate::{Cause, Commit, CommitError, Error, ReadError};
+
+/// How often a change is tried against others that come first.
+const TRIES: u32 = 12;
+/// In how many parts of the due index deadlines are kept.
+pub const DEADLINE_SHARDS: u32 = 4;
+
+/// The kind of the job that ends a run whose caller has ended.
+pub const CANCEL_JOB: &str = "execution.cancel";
+
+/// How often a change of a run was refused since others came first.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Race {
+    lost: u32,
+}
+
+/// The row by which the sweeper finds a run whose time is over, whatever became of its job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    pub org: OrgId,
+    pub execution: ExecutionId,
+    pub expires_at: Timestamp,
+}
+
+impl Record for Deadline {
+    const NOUN: &'static str = "deadline";
+
+    fn key(&self) -> Key {
+        keys::deadline(self.org, self.execution)
+    }
+
+    fn indexes(&self) -> IndexKeys {
+        let shard = (self.execution.as_u128() & u128::from(u32::MAX)) as u32 % DEADLINE_SHARDS;
+        keys::deadline_indexes(self.execution, shard, self.expires_at)
+    }
+}
+
+/// A run that waits for something that comes to many at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Waiter {
+    pub(super) org: OrgId,
+    pub(super) execution: ExecutionId,
+    /// The tool whose credential is waited for; credits, if absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) tool: Option<ToolId>,
+}
+
+impl Record for Waiter {
+    const NOUN: &'static str = "waiter";
+
+    fn key(&self) -> Key {
+        match self.tool {
+            Some(tool) => keys::awaiting_auth(self.org, tool, self.execution),
+            None => keys::over_budget(self.org, self.execution),
+        }
+    }
+}
+
+/// The waiter that a run in this state is found by.
+fn waiter(execution: &Execution) -> Option<Waiter> {
+    let tool = execution.waiting.as_ref().and_then(|waiting| waiting.tool);
+    let found = match execution.state {
+        ExecutionState::OverBudget => true,
+        ExecutionState::AwaitingAuth => tool.is_some(),
+        _ => false,
+    };
+    found.then_some(Waiter {
+        org: execution.org,
+        execution: execution.id,
+        tool,
+    })
+}
+
+impl Executions<'_> {
+    /// Adds the row of a run that changes from `before` to `after`, with the entry that tells of it
+    /// and with the rows by which it is found when its time is over or what it waits for comes.
+    /// Counts the version of `after`.
+    #[must_use = "a change does nothing until it is committed"]
+    pub fn add_change(
+        &self,
+        mut commit: Commit,
+        before: &Execution,
+        after: &mut Execution,
+        entry: Option<(StreamEntryKind, Value)>,
+    ) -> Commit {
+        let now = self.store.now();
+        if let Some((kind, data)) = entry {
+            let row = after.next_stream_entry(kind, data, now);
+            let org = after.org;
+            commit = commit.create(&OfOrg { org, row });
+        }
+        after.version = before.version + 1;
+        after.updated_at = now;
+        if before.expires_at != after.expires_at {
+            commit = match after.expires_at {
+                Some(expires_at) => commit.put(&Deadline {
+                    org: after.org,
+                    execution: after.id,
+                    expires_at,
+                }),
+                None => commit.discard(keys::deadline(after.org, after.id)),
+            };
+        }
+        let (was, is) = (waiter(before), waiter(after));
+        if was != is {
+            if let Some(was) = was {
+                commit = commit.discard(was.key());
+            }
+            if let Some(is) = is {
+                commit = commit.put(&is);
+            }
+        }
+        commit.replace(after, before.version)
+    }
+
+    /// Adds to a change that a run leaves its place, to the first in line if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn add_leave(
+        &self,
+        commit: Commit,
+        execution: &Execution,
+    ) -> Result<Commit, ReadError> {
+        if execution.parent.is_some() {
+            return Ok(commit);
+        }
+        let mut admission = self.admission().await?;
+        let next = admission.leave(execution.id);
+        let commit = admission.add_to(commit);
+        match next {
+            Some(next) => self.add_wake(commit, next.execution, next.job).await,
+            None => Ok(commit),
+        }
+    }
+
+    /// Adds to a change that a queued run takes a place, or stands in line for one. Says whether it
+    /// has one.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn add_enter(
+        &self,
+        commit: Commit,
+        execution: &Execution,
+    ) -> Result<(Commit, bool), ReadError> {
+        if execution.parent.is_some() {
+            return Ok((commit, true));
+        }
+        let mut admission = self.admission().await?;
+        let entered = admission.enter(&WaitingRun::new(execution, self.store.now()));
+        Ok((admission.add_to(commit), entered))
+    }
+
+    /// Adds to a change that a run's job is woken. Refused as `Changed` if the job goes on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub(crate) async fn add_wake(
+        &self,
+        commit: Commit,
+        execution: ExecutionId,
+        job: JobId,
+    ) -> Result<Commit, ReadError> {
+        let org = self.tenant.org();
+        let now = self.store.now();
+        let Some(job) = self.store.get::<work::Job>(&keys::job(org, job)).await? else {
+            tracing::error!(%execution, "the job of an open run is missing");
+            return Ok(commit);
+        };
+        let next = match job.state {
+            JobState::Dead => protocol::redrive(&job, now),
+            _ => protocol::wake(&job, now),
+        };
+        Ok(match next {
+            Ok(Some(next)) => commit.move_job(&next, job.version),
+            // It is to run anyway, as long as it does not begin before this change is there.
+            Ok(None) => commit.unless_changed(&job, job.version),
+            Err(illegal) => {
+                tracing::error!(%execution, %illegal, "the job of an open run has ended");
+                commit
+            }
+        })
+    }
+
+    /// Adds to a change that a waiting run goes on: queued again, with a place if there is one, its
+    /// job woken. `after` is the run as the change leaves it otherwise.
+    ///
+    /// # Errors
+    /// [`Error`] if the store does not answer.
+    pub async fn add_resume(
+        &self,
+        commit: Commit,
+        cause: &Cause,
+        after: &mut Execution,
+    ) -> Result<Commit, Error> {
+        let now = self.store.now();
+        let from = after.state;
+        if after.transition(ExecutionState::Queued, now).is_err() {
+            return Ok(commit);
+        }
+        let data = json!({ "agent": after.agent, "from": from });
+        let kind = EventKind::ExecutionResumed;
+        let event = self.store.event(self.tenant, cause, kind, after.id, data);
+        let commit = commit.event(event);
+        let (commit, entered) = self.add_enter(commit, after).await?;
+        if entered {
+            return Ok(self.add_wake(commit, after.id, after.job).await?);
+        }
+        Ok(commit)
+    }
+
+    /// Adds to a change all that the end of a run means. `after` has ended.
+    ///
+    /// # Errors
+    /// [`Error`] if the store does not answer.
+    pub async fn add_end(
+        &self,
+        mut commit: Commit,
+        cause: &Cause,
+        before: &Execution,
+        after: &mut Execution,
+    ) -> Result<Commit, Error> {
+        let (status, result) = match after.state {
+            ExecutionState::Completed => (TaskStatus::Completed, after.answer.as_deref()),
+            _ => (TaskStatus::Blocked, None),
+        };
+        commit = self.end_task(commit, cause, after, status, result).await?;
+        if let Some(waiting) = &before.waiting {
+            let approvals = self.store.approvals(self.tenant);
+            for approval in approvals.get_many(&waiting.approvals).await? {
+                if approval.state != ApprovalState::Pending {
+                    continue;
+                }
+                let mut withdrawn = approval.clone();
+                withdrawn.state = ApprovalState::Withdrawn;
+                withdrawn.version += 1;
+                withdrawn.updated_at = self.store.now();
+                commit = commit.close_approval(self.store, cause, &withdrawn, approval.version);
+            }
+        }
+        if let Some(reserved) = after.spending.reserved.take() {
+            let call = LedgerCall {
+                execution: after.id,
+                step: reserved.step,
+                call: reserved.call,
+                payee: String::new(),
+            };
+            commit = commit.release(&reserved, &call, self.store.now());
+        }
+        for child in &before.children {
+            let payload = json!({ "execution": child });
+            let job = NewJob::new(after.org, CANCEL_JOB, Lane::AgentInteractive, payload)
+                .correlation_id(&after.correlation_id);
+            commit = commit.job(job);
+        }
+        if let Some(parent) = after.parent
+            && let Some(caller) = self.get(parent.execution).await?
+            && !caller.state.is_terminal()
+        {
+            commit = self.add_wake(commit, caller.id, caller.job).await?;
+        }
+        if after.parent.is_some() {
+            return Ok(commit);
+        }
+        let mut admission = self.admission().await?;
+        let mut woken = vec![admission.leave(after.id)];
+        if let Some(turn) = after.conversation {
+            let conversations = self.store.conversations(self.tenant);
+            let (changed, next) = conversations.add_end(commit, turn, after).await?;
+            commit = changed;
+            let next = next.map(|run| WaitingRun::new(&run, self.store.now()));
+            woken.push(next.filter(|run| admission.enter(run)));
+        }
+        commit = admission.add_to(commit);
+        for run in woken.into_iter().flatten() {
+            commit = self.add_wake(commit, run.execution, run.job).await?;
+        }
+        Ok(commit)
+    }
+
+    /// Adds to a change that the job of a run stops.
+    async fn add_stop(&self, commit: Commit, execution: &Execution) -> Result<Commit, ReadError> {
+        let key = keys::job(execution.org, execution.job);
+        let Some(job) = self.store.get::<work::Job>(&key).await? else {
+            return Ok(commit);
+        };
+        Ok(match protocol::request_cancel(&job, self.store.now()) {
+            Ok(Some(next)) => commit.move_job(&next, job.version),
+            Ok(None) | Err(_) => commit,
+        })
+    }
+
+    /// Ends a run that has not ended: cancelled, or expired with a reason. Idempotent: a run that
+    /// has ended is given as it ended. The worker that drives it, if any, is asked to stop; what it
+    /// does afterwards is not recorded, but what it spent is.
+    ///
+    /// # Errors
+    /// [`Error::Commit`], as `Changed` if the run kept changing.
+    pub async fn end(
+        &self,
+        cause: &Cause,
+        current: Execution,
+        state: ExecutionState,
+        failure: Failure,
+    ) -> Result<Execution, Error> {
+        let mut race = Race::default();
+        let mut before = current;
+        loop {
+            let mut after = before.clone();
+            if after.transition(state, self.store.now()).is_err() {
+                return Ok(before);
+            }
+            let data = json!({
+                "agent": after.agent, "task": after.task, "from": before.state, "code": failure.code,
+            });
+            let event = self
+                .store
+                .event(self.tenant, cause, state.event(), after.id, data);
+            let entry = json!({ "code": failure.code, "message": failure.message });
+            if state != ExecutionState::Cancelled {
+                after.failure = Some(failure.clone());
+            }
+            let mut commit = Commit::new(self.tenant).event(event);
+            commit = self.add_end(commit, cause, &before, &mut after).await?;
+            commit = self.add_stop(commit, &after).await?;
+            let entry = Some((StreamEntryKind::RunError, entry));
+            commit = self.add_change(commit, &before, &mut after, entry);
+            match self.store.commit(commit).await {
+                Ok(()) => return Ok(after),
+                Err(error) => before = self.after(&mut race, error, before.id).await?,
+            }
+        }
+    }
+
+    /// Ends a run because somebody asked for it: [`end`](Self::end).
+    ///
+    /// # Errors
+    /// [`Error::Commit`], as `Changed` if the run kept changing.
+    pub async fn cancel(&self, cause: &Cause, current: &Execution) -> Result<Execution, Error> {
+        let failure = Failure::new("cancelled", "The execution was cancelled.");
+        self.end(cause, current.clone(), ExecutionState::Cancelled, failure)
+            .await
+    }
+
+    /// Stops a run until it is resumed. A call that is under way is finished and kept; nothing new
+    /// is begun. Idempotent: a run that is paused, or has ended, is given as it is.
+    ///
+    /// # Errors
+    /// [`Error::Commit`], as `Changed` if the run kept changing.
+    pub async fn pause(&self, cause: &Cause, current: &Execution) -> Result<Execution, Error> {
+        let mut race = Race::default();
+        let mut before = current.clone();
+        loop {
+            let mut after = before.clone();
+            let now = self.store.now();
+            if after.transition(ExecutionState::Paused, now).is_err() {
+                return Ok(before);
+            }
+            let data = json!({ "agent": after.agent, "from": before.state });
+            let kind = EventKind::ExecutionPaused;
+            let event = self.store.event(self.tenant, cause, kind, after.id, data);
+            let commit = Commit::new(self.tenant).event(event);
+            let mut commit = self.add_leave(commit, &before).await?;
+            let entry = json!({ "name": "execution_paused", "value": { "from": before.state } });
+            let entry = Some((StreamEntryKind::Custom, entry));
+            commit = self.add_change(commit, &before, &mut after, entry);
+            match self.store.commit(commit).await {
+                Ok(()) => return Ok(after),
+                Err(error) => before = self.after(&mut race, error, before.id).await?,
+            }
+        }
+    }
+
+    /// Lets a paused run, or one that waits for credits or a credential, go on. One that was paused
+    /// while people were asked waits for them again if they have not answered. Idempotent: a run
+    /// that does not wait so is given as it is.
+    ///
+    /// # Errors
+    /// [`Error::Commit`], as `Changed` if the run kept changing.
+    pub async fn resume(&self, cause: &Cause, current: &Execution) -> Result<Execution, Error> {
+        let mut race = Race::default();
+        let mut before = current.clone();
+        loop {
+            if !matches!(
+                before.state,
+                ExecutionState::Paused | ExecutionState::OverBudget | ExecutionState::AwaitingAuth
+            ) {
+                return Ok(before);
+            }
+            let mut after = before.clone();
+            let commit = Commit::new(self.tenant);
+            let mut commit = self.add_resume(commit, cause, &mut after).await?;
+            let entry = json!({ "name": "execution_resumed", "value": { "from": before.state } });
+            let entry = Some((StreamEntryKind::Custom, entry));
+            commit = self.add_change(commit, &before, &mut after, entry);
+            match self.store.commit(commit).await {
+                Ok(()) => return Ok(after),
+                Err(error) => before = self.after(&mut race, error, before.id).await?,
+            }
+        }
+    }
+
+    /// After a change that was refused: the run as others have left it, to be changed again; or the
+    /// error, if it was not a race or was lost too often.
+    ///
+    /// # Errors
+    /// The error of the change, or of reading the run again.
+    pub async fn after(
+        &self,
+        race: &mut Race,
+        error: CommitError,
+        id: ExecutionId,
+    ) -> Result<Execution, Error> {
+        if !error.is_raced() || race.lost >= TRIES {
+            return Err(error.into());
+        }
+        race.lost += 1;
+        tokio::time::sleep(crate::commit::conflict_delay(race.lost.min(4))).await;
+        let Some(mut fresh) = self.get(id).await? else {
+            return Err(error.into());
+        };
+        // Runs that this one calls write to its stream without touching its row.
+        fresh.last_sequence = self.last_sequence(id).await?;
+        Ok(fresh)
+    }
+
+    /// Ends the run that a deadline names, if its time is over. `false` if there was nothing to do.
+    ///
+    /// # Errors
+    /// [`Error`] if the store does not answer or the run kept changing.
+    pub async fn expire(&self, cause: &Cause, deadline: &Deadline) -> Result<bool, Error> {
+        let now = self.store.now();
+        let Some(current) = self.get(deadline.execution).await? else {
+            return Ok(false);
+        };
+        if current.state.is_terminal() || current.deadline() > now {
+            return Ok(false);
+        }
+        let failure = expiry(&current);
+        let ended = self
+            .end(cause, current, ExecutionState::Expired, failure)
+            .await?;
+        Ok(ended.state == ExecutionState::Expired)
+    }
+
+    /// The job of a run that is queued, for a run that is made.
+    pub(super) fn run_job(execution: &Execution, lane: Lane) -> NewJob {
+        let payload = json!({ "execution": execution.id });
+        NewJob::new(execution.org, RUN_JOB, lane, payload)
+            .id(execution.job)
+            .max_attempts(MAX_RUN_ATTEMPTS)
+            .correlation_id(&execution.correlation_id)
+    }
+}
+
+/// Why a run whose time is over has ended, in words.
+#[must_use]
+pub fn expiry(execution: &Execution) -> Failure {
+    match execution.state {
+        ExecutionState::Queued => Failure::new(
+            "queue_deadline_exceeded",
+            "No worker could begin the execution in time.",
+        ),
+        ExecutionState::Running => {
+            let seconds = execution.limits.max_seconds;
+            let message = format!("The execution did not end within its {seconds} seconds.");
+            Failure::new("deadline_exceeded", message)
+        }
+        state => {
+            let message = format!(
+                "The execution was {} and nothing came that it waited for.",
+                state.name().replace('_', " ")
+            );
+            Failure::new("wait_deadline_exceeded", message)
+        }
+    }
+}
+
+impl CommitError {
+    /// Whether another run took a place, or came first in line.
+    #[must_use]
+    pub(crate) fn is_about_places(&self) -> bool {
+        matches!(
+            self,
+            Self::Exists { noun } | Self::Changed { noun }
+                if *noun == Place::NOUN || *noun == WaitingRun::NOUN
+        )
+    }
+
+    /// Whether somebody else came first, so that reading again and trying again makes sense.
+    #[must_use]
+    pub fn is_raced(&self) -> bool {
+        matches!(self, Self::Changed { .. } | Self::Exists { .. })
+    }
+}

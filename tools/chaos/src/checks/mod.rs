@@ -1,0 +1,83 @@
+//! What must hold after all of it. An invariant is a function from the [`Evidence`] to a
+//! [`Verdict`], and a line in [`INVARIANTS`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`executions`] | nothing is lost, answers are right, streams and tasks agree |
+//! | [`effects`] | calls to the outside: none repeated that was settled, none lost |
+//! | [`recovery`] | how soon a killed worker is replaced, and what it still writes |
+//! | [`stage`] | that what was to happen did happen |
+
+mod effects;
+mod executions;
+mod recovery;
+mod stage;
+
+use crate::evidence::Evidence;
+
+pub(crate) use effects::unknown_results;
+pub(crate) use recovery::recoveries;
+
+/// What one invariant came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// What must hold, in words.
+    pub(crate) rule: &'static str,
+    /// How many things it was held against.
+    pub(crate) examined: u64,
+    /// Each thing for which it does not hold, in words.
+    pub(crate) violations: Vec<String>,
+}
+
+impl Verdict {
+    fn new(rule: &'static str) -> Self {
+        Self {
+            rule,
+            examined: 0,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Looks at one more thing, and says what is wrong with it, if anything is.
+    fn examine(&mut self, problem: Option<String>) {
+        self.examined += 1;
+        self.violations.extend(problem);
+    }
+
+    /// Looks at one more thing, which must be so.
+    fn expect(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+        self.examine((!holds).then(otherwise));
+    }
+}
+
+/// A check of one invariant.
+type Invariant = fn(&Evidence) -> Verdict;
+
+/// Every invariant. A new one, such as that the ledger of credits sums to the balance, is added
+/// here; what it needs from the store is gathered in [`crate::evidence`].
+const INVARIANTS: &[Invariant] = &[
+    stage::all_was_done,
+    executions::acknowledged_are_completed,
+    executions::unacknowledged_are_whole_or_absent,
+    executions::answers_are_right,
+    executions::streams_are_whole,
+    executions::tasks_agree,
+    executions::jobs_are_done,
+    executions::usage_is_the_sum_of_the_journal,
+    effects::journals_are_complete,
+    effects::results_are_right,
+    effects::settled_once,
+    effects::no_settled_call_is_repeated,
+    effects::repeated_only_where_interrupted,
+    effects::charged_at_most_once,
+    effects::changes_happen_once,
+    effects::no_strange_calls,
+    recovery::lost_jobs_are_taken_up_in_time,
+    recovery::replaced_attempts_write_nothing,
+    stage::every_fault_met_every_operation,
+];
+
+/// Judges.
+pub(crate) fn judge(evidence: &Evidence) -> Vec<Verdict> {
+    INVARIANTS.iter().map(|check| check(evidence)).collect()
+}

@@ -1,0 +1,87 @@
+//! How soon a job whose worker was killed is taken up, and that nothing of the dead is written.
+
+use std::time::Duration;
+
+use work::protocol::RING_GRACE;
+
+use super::Verdict;
+use crate::evidence::Evidence;
+use crate::history::{Facts, Hold, HoldEnd};
+
+/// From kills to the next attempts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recoveries {
+    /// Of jobs whose doorbell reached a worker that lived to answer it.
+    pub(crate) plain: Vec<Duration>,
+    /// Of jobs whose next doorbell was with a worker that was killed in turn: they wait until the
+    /// sweeper rings again.
+    pub(crate) twice: Vec<Duration>,
+    /// Jobs that nobody has taken up.
+    pub(crate) never: usize,
+}
+
+/// What became of every job that a worker held when it was killed.
+pub(crate) fn recoveries(facts: &Facts) -> Recoveries {
+    let mut recoveries = Recoveries::default();
+    for hold in &facts.holds {
+        match hold.end {
+            HoldEnd::Claimed(at) => {
+                let took = at.saturating_duration_since(hold.killed_at);
+                if doorbell_was_lost(facts, hold) {
+                    recoveries.twice.push(took);
+                } else {
+                    recoveries.plain.push(took);
+                }
+            }
+            HoldEnd::Open => recoveries.never += 1,
+            HoldEnd::Released | HoldEnd::Ended => {}
+        }
+    }
+    recoveries
+}
+
+/// Whether a doorbell of the job was handed to a worker that was killed before the next attempt.
+fn doorbell_was_lost(facts: &Facts, hold: &Hold) -> bool {
+    let HoldEnd::Claimed(claimed_at) = hold.end else {
+        return false;
+    };
+    let deliveries = facts.deliveries.get(&hold.job);
+    deliveries.into_iter().flatten().any(|(worker, at)| {
+        let killed = facts.killed.get(worker);
+        (hold.killed_at..claimed_at).contains(at)
+            && killed.is_some_and(|killed| (*at..claimed_at).contains(killed))
+    })
+}
+
+/// A job that a killed worker held has its next attempt within the lease and a grace.
+pub(super) fn lost_jobs_are_taken_up_in_time(evidence: &Evidence) -> Verdict {
+    let mut verdict =
+        Verdict::new("a job of a killed worker is taken up within its lease plus 5 s");
+    let recoveries = recoveries(&evidence.facts);
+    let limit = evidence.plan.lease + evidence.plan.grace;
+    for took in &recoveries.plain {
+        verdict.expect(*took <= limit, || format!("one took {took:.1?}"));
+    }
+    // A doorbell that died with its worker is rung again by the sweeper; that one may die as well.
+    let limit = limit + RING_GRACE * 4;
+    for took in &recoveries.twice {
+        verdict.expect(*took <= limit, || format!("one, hit twice, took {took:.1?}"));
+    }
+    for _ in 0..recoveries.never {
+        verdict.examine(Some("one was never taken up".to_owned()));
+    }
+    verdict
+}
+
+/// A write that arrives when its attempt is over is refused.
+pub(super) fn replaced_attempts_write_nothing(evidence: &Evidence) -> Verdict {
+    let late = evidence.facts.late;
+    let mut verdict = Verdict::new("no write of an attempt that is over is carried out");
+    verdict.examined = late.stale;
+    if late.stale_applied > 0 {
+        verdict
+            .violations
+            .push(format!("{} were carried out", late.stale_applied));
+    }
+    verdict
+}

@@ -1,0 +1,128 @@
+//! What is judged in the end: the rows as they stand, beside what was seen from outside.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use domain::agent::Agent;
+use domain::execution::{Effect, Execution, StreamEntry};
+use domain::task::Task;
+use futures::{StreamExt as _, TryStreamExt as _};
+use kernel::cursor::PageRequest;
+use store::tasks::TaskFilter;
+use store::{Store, Tenant};
+use work::{Job, JobStore as _};
+
+use crate::history::{Facts, History, RunFacts};
+use crate::plan::Plan;
+use crate::script::Script;
+
+/// How many executions are read at the same time.
+const READERS: usize = 8;
+const STREAM_PAGE: u32 = 200;
+const TASK_PAGE: u32 = 100;
+
+/// One run, as it ended.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    pub(crate) plan: Plan,
+    pub(crate) facts: Facts,
+    pub(crate) runs: Vec<RunEvidence>,
+    /// How often each title stands among the tasks.
+    pub(crate) titles: BTreeMap<String, u64>,
+    pub(crate) took: Duration,
+}
+
+/// An execution, as it ended.
+#[derive(Debug)]
+pub(crate) struct RunEvidence {
+    pub(crate) facts: RunFacts,
+    pub(crate) script: Script,
+    pub(crate) execution: Option<Execution>,
+    pub(crate) journal: Vec<Effect>,
+    pub(crate) stream: Vec<StreamEntry>,
+    pub(crate) job: Option<Job>,
+    pub(crate) task: Option<Task>,
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// Rows that cannot be read.
+pub(crate) async fn gather(
+    plan: Plan,
+    store: &Store,
+    agents: &[Agent],
+    history: &History,
+    took: Duration,
+) -> anyhow::Result<Evidence> {
+    let facts = history.so_far();
+    let runs = futures::stream::iter(facts.runs.values().cloned())
+        .map(|run| read_run(store, plan.seed, run))
+        .buffered(READERS)
+        .try_collect()
+        .await?;
+    let mut titles = BTreeMap::new();
+    for agent in agents {
+        read_titles(store, Tenant::authorised(agent.org), &mut titles).await?;
+    }
+    Ok(Evidence {
+        plan,
+        facts,
+        runs,
+        titles,
+        took,
+    })
+}
+
+async fn read_run(store: &Store, seed: u64, facts: RunFacts) -> anyhow::Result<RunEvidence> {
+    let tenant = Tenant::authorised(facts.org);
+    let executions = store.executions(tenant);
+    let task = match facts.task {
+        Some(id) => store.tasks(tenant).get(id).await?,
+        None => None,
+    };
+    let job = store.load(facts.org, facts.job).await;
+    Ok(RunEvidence {
+        script: Script::of(seed, facts.number),
+        execution: executions.get(facts.execution).await?,
+        journal: executions.journal(facts.execution).await?,
+        stream: read_stream(store, &facts).await?,
+        job: job.context("a job cannot be read")?,
+        task,
+        facts,
+    })
+}
+
+async fn read_stream(store: &Store, run: &RunFacts) -> anyhow::Result<Vec<StreamEntry>> {
+    let executions = store.executions(Tenant::authorised(run.org));
+    let mut entries: Vec<StreamEntry> = Vec::new();
+    loop {
+        let after = entries.last().map_or(0, |entry| entry.sequence);
+        let page = executions
+            .stream_after(run.execution, after, STREAM_PAGE)
+            .await?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(page);
+    }
+}
+
+async fn read_titles(
+    store: &Store,
+    tenant: Tenant,
+    titles: &mut BTreeMap<String, u64>,
+) -> anyhow::Result<()> {
+    let mut request = PageRequest::first(TASK_PAGE);
+    loop {
+        let page = store.tasks(tenant).page(TaskFilter::All, &request).await?;
+        for task in page.items {
+            *titles.entry(task.title).or_default() += 1;
+        }
+        let Some(next) = page.next else {
+            return Ok(());
+        };
+        request.after = Some(next);
+    }
+}

@@ -1,0 +1,114 @@
+//! How much is done, how fast, and what goes wrong how often.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// A fault that is built into the stage, so that the checks are seen to find one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Control {
+    /// Some transactions are acknowledged and never carried out.
+    LostWrites,
+    /// Writes of attempts that were replaced are carried out, without their conditions.
+    StaleWrites,
+}
+
+impl Control {
+    pub(crate) const ALL: [Self; 2] = [Self::LostWrites, Self::StaleWrites];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::LostWrites => "lost-writes",
+            Self::StaleWrites => "stale-writes",
+        }
+    }
+}
+
+/// One run of the whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    /// How many executions must be acknowledged.
+    pub(crate) executions: u64,
+    /// How many workers are killed.
+    pub(crate) kills: u64,
+    /// How many workers run at the same time.
+    pub(crate) workers: u32,
+    /// How many executions are under way at the same time. Below what the workers can take, so
+    /// that what is measured is recovery and not a queue.
+    pub(crate) window: usize,
+    /// How many jobs one worker runs at the same time.
+    pub(crate) slots: usize,
+    /// How long a claim holds without being renewed.
+    pub(crate) lease: Duration,
+    /// How much longer than its lease a lost job may wait for its next attempt.
+    pub(crate) grace: Duration,
+    /// How long nothing may come to its end before the rest is given up as stuck.
+    pub(crate) patience: Duration,
+    /// How long it may take in all; then it is judged as it stands.
+    pub(crate) limit: Duration,
+    /// Kills are spread over the time until this part of the executions has ended, so that each
+    /// finds workers at work.
+    pub(crate) killing_ends: f64,
+    /// How many doorbells may be dropped.
+    pub(crate) droppable: u64,
+    /// Whether every fault must have hit every operation.
+    pub(crate) covers_everything: bool,
+    pub(crate) control: Option<Control>,
+}
+
+const LEASE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Plan {
+    /// What a release has to pass.
+    pub(crate) fn long(seed: u64) -> Self {
+        Self {
+            seed,
+            executions: 2_000,
+            kills: 500,
+            workers: 8,
+            window: 32,
+            slots: 12,
+            lease: LEASE,
+            grace: GRACE,
+            patience: Duration::from_secs(180),
+            limit: Duration::MAX,
+            killing_ends: 0.95,
+            droppable: u64::MAX,
+            covers_everything: true,
+            control: None,
+        }
+    }
+
+    /// What every change has to pass.
+    pub(crate) fn short(seed: u64) -> Self {
+        Self {
+            executions: 60,
+            kills: 15,
+            workers: 4,
+            window: 30,
+            lease: Duration::from_secs(3),
+            droppable: 3,
+            patience: Duration::from_secs(60),
+            killing_ends: 0.6,
+            covers_everything: false,
+            ..Self::long(seed)
+        }
+    }
+
+    /// A run that has to be found wanting.
+    pub(crate) fn control(seed: u64, control: Control) -> Self {
+        Self {
+            executions: 30,
+            kills: 6,
+            workers: 3,
+            window: 30,
+            droppable: 0,
+            patience: Duration::from_secs(10),
+            limit: Duration::from_secs(20),
+            control: Some(control),
+            ..Self::short(seed)
+        }
+    }
+}

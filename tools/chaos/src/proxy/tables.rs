@@ -1,0 +1,251 @@
+//! The proxy before DynamoDB: passes requests on, and has some of them meet a fault.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::StatusCode;
+use rand::Rng as _;
+use rand::seq::IndexedRandom as _;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+use super::faults::{conflict, internal_error, nothing, throttled};
+use super::rows::{about, unconditional, written};
+use super::upstream::Upstream;
+use super::wire::{Door, Reply, Request, Response};
+use super::{Fault, Operation, Row};
+use crate::history::{About, History};
+use crate::party::Party;
+use crate::plan::{Control, Plan};
+use crate::seeds::Dice;
+
+/// How often a request meets a fault.
+const WRITES_OF_WORKERS: f64 = 0.06;
+const READS_OF_WORKERS: f64 = 0.04;
+/// Fewer, since each keeps a lost job waiting, and that time is measured.
+const ELSEWHERE: f64 = 0.02;
+/// How often a control throws a transaction away.
+const THROWN_AWAY: f64 = 0.04;
+/// How often a control holds a transaction back.
+const HELD_BACK: f64 = 0.08;
+/// The longest that a transaction is held back while its attempt goes on.
+const LATEST: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The proxy.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    upstream: Upstream,
+    history: Arc<History>,
+    seed: u64,
+    control: Option<Control>,
+    dice: Mutex<BTreeMap<Operation, Arc<Dice>>>,
+    /// Requests that arrive late.
+    late: TaskTracker,
+}
+
+/// A request, and what is known of it.
+#[derive(Debug, Clone)]
+struct Call {
+    who: Party,
+    operation: Operation,
+    request: Request,
+    body: Value,
+    about: About,
+    received: std::time::Instant,
+}
+
+impl Call {
+    /// By which a transaction that is sent again is known.
+    fn token(&self) -> Option<&str> {
+        self.body["ClientRequestToken"].as_str()
+    }
+}
+
+impl Tables {
+    pub(crate) fn new(url: &str, history: Arc<History>, plan: &Plan) -> Self {
+        Self {
+            upstream: Upstream::new(url),
+            history,
+            seed: plan.seed,
+            control: plan.control,
+            dice: Mutex::default(),
+            late: TaskTracker::new(),
+        }
+    }
+
+    /// Waits until every request has arrived.
+    pub(crate) async fn settle(&self) {
+        self.late.close();
+        self.late.wait().await;
+    }
+
+    /// Each kind of operation has dice of its own.
+    fn roll<T>(&self, call: &Call, draw: impl FnOnce(&mut rand::rngs::StdRng) -> T) -> T {
+        let dice = {
+            let mut all = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh = || Arc::new(Dice::new(self.seed, &call.operation.0));
+            Arc::clone(all.entry(call.operation.clone()).or_insert_with(fresh))
+        };
+        dice.roll(draw)
+    }
+
+    fn fault(&self, call: &Call) -> Option<Fault> {
+        let chance = match (call.who, call.operation.writes()) {
+            (Party::Worker(_), true) => WRITES_OF_WORKERS,
+            (Party::Worker(_), false) => READS_OF_WORKERS,
+            (Party::Starter | Party::Sweeper, _) => ELSEWHERE,
+        };
+        let of_worker = matches!(call.who, Party::Worker(_));
+        // A transaction that was carried out is acknowledged when it is sent again, and conflicts
+        // with nothing.
+        let done = call.token().is_some_and(|token| self.history.has_seen(token));
+        let choices: Vec<Fault> = Fault::ALL
+            .into_iter()
+            .filter(|fault| fault.suits(&call.operation))
+            .filter(|fault| of_worker || *fault != Fault::Late)
+            .filter(|fault| !done || *fault != Fault::Conflict)
+            .collect();
+        let stale = self.control == Some(Control::StaleWrites);
+        self.roll(call, |draw| {
+            if stale && of_worker && call.operation.is_transaction() && draw.random_bool(HELD_BACK)
+            {
+                return Some(Fault::Late);
+            }
+            draw.random_bool(chance)
+                .then(|| choices.choose(draw).copied())
+                .flatten()
+        })
+    }
+
+    /// A pause between these milliseconds.
+    fn pause(&self, call: &Call, milliseconds: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(self.roll(call, |draw| draw.random_range(milliseconds)))
+    }
+
+    async fn answer(self: Arc<Self>, call: Call) -> Reply {
+        self.history.request(call.who, &call.operation);
+        let throws_away = self.control == Some(Control::LostWrites)
+            && call.operation.is_transaction()
+            && self.roll(&call, |draw| draw.random_bool(THROWN_AWAY));
+        if throws_away {
+            self.history.thrown_away();
+            self.note(&call);
+            return Reply::Whole(nothing());
+        }
+        let Some(fault) = self.fault(&call) else {
+            return self.pass(&call).await;
+        };
+        let (who, operation) = (call.who, &call.operation);
+        self.history.fault(who, operation, fault, &call.about);
+        match fault {
+            Fault::Error => Reply::Whole(internal_error()),
+            Fault::Throttle => Reply::Whole(throttled()),
+            Fault::Conflict => Reply::Whole(conflict(operation, &call.body)),
+            Fault::Reset => Reply::Reset,
+            Fault::ErrorAfter => {
+                self.pass(&call).await;
+                Reply::Whole(internal_error())
+            }
+            Fault::Delay => {
+                sleep(self.pause(&call, 50..800)).await;
+                self.pass(&call).await
+            }
+            Fault::RequestLost => {
+                sleep(self.pause(&call, 50..1_500)).await;
+                Reply::HangUp
+            }
+            Fault::ReplyLost => {
+                self.pass(&call).await;
+                Reply::HangUp
+            }
+            Fault::Late => {
+                let proxy = Arc::clone(&self);
+                self.late.spawn(async move { proxy.arrive_late(call).await });
+                Reply::HangUp
+            }
+        }
+    }
+
+    /// Carries a request out, and notes what it wrote.
+    async fn pass(&self, call: &Call) -> Reply {
+        match self.upstream.pass(&call.request).await {
+            Ok(response) => {
+                if response.status() == StatusCode::OK {
+                    self.note(call);
+                }
+                Reply::Whole(response)
+            }
+            // The embedded service is ending.
+            Err(_) => Reply::HangUp,
+        }
+    }
+
+    fn note(&self, call: &Call) {
+        if !call.operation.writes() {
+            return;
+        }
+        let rows: Vec<Row> = written(&call.operation, &call.body);
+        let token = call.token();
+        self.history.written(call.who, token, call.received, &rows);
+    }
+
+    /// Holds a request back until its attempt is over, and then carries it out: it must be refused.
+    async fn arrive_late(&self, call: Call) {
+        let job = self.history.jobs_about(&call.about).first().copied();
+        let fence = || job.and_then(|job| self.history.fence(job));
+        let (begun, before) = (Instant::now(), fence());
+        while fence() == before && begun.elapsed() < LATEST {
+            sleep(LOOK).await;
+        }
+        let stale = fence() != before;
+        let strips = stale && self.control == Some(Control::StaleWrites);
+        let response = if strips {
+            self.strip(&call).await
+        } else {
+            self.upstream.pass(&call.request).await
+        };
+        let done = response.is_ok_and(|response| response.status() == StatusCode::OK);
+        // Carried out before, it is acknowledged again without being carried out again.
+        let seen = call.token().is_some_and(|token| self.history.has_seen(token));
+        let first = strips || !seen;
+        self.history.late(stale, done && first);
+        if done {
+            self.note(&call);
+        }
+    }
+
+    async fn strip(&self, call: &Call) -> anyhow::Result<Response> {
+        let body = Bytes::from(unconditional(&call.body).to_string());
+        let mut head = call.request.head.clone();
+        head.headers.remove("x-amz-content-sha256");
+        self.upstream.pass(&Request { head, body }).await
+    }
+}
+
+impl Door for Tables {
+    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Reply> {
+        Box::pin(async move {
+            let target = request.head.headers.get("x-amz-target");
+            let target = target.and_then(|target| target.to_str().ok());
+            let operation = target.and_then(|target| target.split_once('.'));
+            let who = Party::of(&request.head.headers);
+            let (Some(who), Some((_, operation))) = (who, operation) else {
+                return Reply::HangUp;
+            };
+            let call = Call {
+                who,
+                operation: Operation(operation.to_owned()),
+                about: about(&String::from_utf8_lossy(&request.body)),
+                body: serde_json::from_slice(&request.body).unwrap_or_default(),
+                received: std::time::Instant::now(),
+                request,
+            };
+            Self::answer(self, call).await
+        })
+    }
+}
