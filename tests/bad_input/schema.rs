@@ -16,6 +16,7 @@ const PROSE: &[&str] = &[
     "input",
     "query",
     "subject",
+    "text",
 ];
 
 /// One place in a body.

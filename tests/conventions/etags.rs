@@ -21,6 +21,10 @@ fn things() -> Vec<(&'static str, Value)> {
     vec![
         ("/v1/orgs/{org_id}", json!({ "name": "Another" })),
         ("/v1/agents/{agent_id}", json!({ "description": "Another" })),
+        (
+            "/v1/agents/{agent_id}/memory/{memory_id}",
+            json!({ "text": "Another" }),
+        ),
         ("/v1/tools/{tool_id}", json!({ "description": "Another" })),
         ("/v1/tasks/{task_id}", json!({ "title": "Another" })),
         (
@@ -80,6 +84,7 @@ async fn a_deletion_holds_for_the_version_it_was_based_on_and_no_other() {
     let fixture = Fixture::build(&world, "one").await;
     let admin = &fixture.admin;
     for template in [
+        "/v1/agents/{agent_id}/memory/{memory_id}",
         "/v1/agents/{agent_id}",
         "/v1/tools/{tool_id}",
         "/v1/tasks/{task_id}",

@@ -26,7 +26,12 @@ pub fn spends_it(operation: &Operation) -> bool {
     operation.method == http::Method::DELETE
         || matches!(
             operation.id.as_str(),
-            "set_task_status" | "add_document" | "accept_invitation" | "answer_approval"
+            "set_task_status"
+                | "add_document"
+                | "accept_invitation"
+                | "answer_approval"
+                | "input_to_execution"
+                | "execute_task"
         )
 }
 

@@ -125,7 +125,15 @@ pub const ROWS: &[Row] = &[
     Row::of("rollback_agent").body(|_| json!({ "version": 1 })),
     Row::of("get_agent_stats"),
     Row::of("list_agent_memories"),
+    Row::of("create_agent_memory").body(|_| {
+        json!({ "text": "Oil is changed every 500 hours.", "kind": "fact", "importance": 7 })
+    }),
+    Row::of("recall_agent_memories"),
+    Row::of("get_agent_memory"),
+    Row::of("update_agent_memory").body(|_| json!({ "text": "Every 600 hours." })),
     Row::of("delete_agent_memory"),
+    Row::of("share_agent_memory")
+        .body(|fixture| json!({ "agent_id": fixture.id("other_agent_id") })),
     Row::of("list_tools"),
     Row::of("create_tool").body(|_| fixture::tool("get_invoice")),
     Row::of("get_tool"),
@@ -149,6 +157,7 @@ pub const ROWS: &[Row] = &[
     Row::of("update_task").body(|_| json!({ "title": "Look again" })),
     Row::of("delete_task"),
     Row::of("assign_task").body(|fixture| json!({ "agent_id": fixture.id("agent_id") })),
+    Row::of("execute_task").after(|_, fixture| assign(fixture).boxed()),
     Row::of("set_task_status")
         .body(|_| json!({ "status": "cancelled" }))
         .after(|_, fixture| assign(fixture).boxed()),
@@ -158,6 +167,11 @@ pub const ROWS: &[Row] = &[
     Row::of("get_execution"),
     Row::of("get_execution_trace"),
     Row::of("stream_execution"),
+    Row::of("create_agent_execution").body(|_| json!({ "input": "How often?" })),
+    Row::of("get_execution_result"),
+    Row::of("pause_execution"),
+    Row::of("resume_execution"),
+    Row::of("input_to_execution").body(|_| json!({ "text": "Yes." })),
     Row::of("cancel_execution"),
     Row::of("upload_file").body(|_| crate::support::world::announced("a.md", b"# A", None)),
     Row::of("list_files"),

@@ -114,6 +114,13 @@ fn read(sample: &Sample, fixture: &Fixture, operation: Option<&Operation>) -> Re
         event["body"] = json!(json!({ "token": fixture.token }).to_string());
         text = event.to_string();
     }
+    if operation.is_some_and(|one| one.id == "share_agent_memory") {
+        // All agents of a sample have one id, and nobody shares with themselves.
+        let mut event: Value = serde_json::from_str(&text).expect("JSON");
+        let body = json!({ "agent_id": fixture.id("other_agent_id") });
+        event["body"] = json!(body.to_string());
+        text = event.to_string();
+    }
     let request = lambda_http::request::from_str(&text);
     let request = request.unwrap_or_else(|error| panic!("{sample}: {error}"));
     let (parts, body) = request.into_parts();

@@ -77,7 +77,12 @@ impl Bare {
     pub fn agents(&self, model: &Scripted, outbound: Policy) -> Runner {
         let outbound = outbound::Client::new(outbound).expect("a client");
         let model = Arc::new(model.clone());
-        let runner = agent_runner::AgentRunner::new(self.store.clone(), model, outbound, domain::price::PriceMap::built_in());
+        let runner = agent_runner::AgentRunner::new(
+            self.store.clone(),
+            model,
+            outbound,
+            domain::price::PriceMap::built_in(),
+        );
         let handlers: Vec<Arc<dyn Handler>> = vec![Arc::new(runner)];
         batch::runner(&self.store, handlers, RunnerConfig::default())
     }

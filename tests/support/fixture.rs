@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::approval::ApprovalPolicy;
+use domain::approval::{ApprovalPolicy, ApprovalSubject};
+use domain::execution::{Effect, EffectOutcome, EffectRequest, StoredResult};
 use futures::future::join_all;
+use kernel::digest::sha256_hex;
 use serde_json::{Value, json};
+use store::Commit;
+use store::executions::OfOrg;
 
 use super::asked::{self, Asked};
 use super::client::{Api, text};
@@ -89,16 +93,23 @@ impl Fixture {
         let execution = api.create("/v1/executions", &run).await;
         self.note("execution_id", &execution);
         ended(&api, &text(&execution["id"])).await;
-        let memories = format!("/v1/agents/{}/memories", self.id("agent_id"));
+        let memories = format!("/v1/agents/{}/memory", self.id("agent_id"));
         let memory = api
             .list(&memories)
             .await
             .pop()
             .expect("the agent remembers");
         self.note("memory_id", &memory);
+        let other = api
+            .create("/v1/agents", &crate::support::fixture::agent("Other"))
+            .await;
+        self.note("other_agent_id", &other);
         let asked = self.ask(world).await;
         self.ids.insert("approval_id", asked.only().id.to_string());
         let path = self.path("/v1/approvals/{approval_id}/links");
+        let asking = self.ask_question(world).await;
+        self.ids.insert(ASKING, asking.execution.id.to_string());
+        self.keep_result(world).await;
         let link = text(&api.create(&path, &json!({})).await["path"]);
         self.link = link.rsplit('/').next().unwrap_or_default().to_owned();
     }
@@ -109,6 +120,58 @@ impl Fixture {
         let policy = ApprovalPolicy::default();
         let subjects = vec![asked::may_remember()];
         asked::ask(world.store(), tenant(&self.admin), agent, &policy, subjects).await
+    }
+
+    /// Has an execution of the agent wait for the answer to a question.
+    async fn ask_question(&self, world: &World) -> Asked {
+        let agent = self.id("agent_id").parse().expect("an agent's id");
+        let policy = ApprovalPolicy::default();
+        let subjects = vec![ApprovalSubject::Question {
+            question: "May I?".to_owned(),
+        }];
+        asked::ask(world.store(), tenant(&self.admin), agent, &policy, subjects).await
+    }
+
+    /// Gives the execution a tool call whose result was too large for its journal.
+    async fn keep_result(&mut self, world: &World) {
+        let (store, tenant) = (world.store(), tenant(&self.admin));
+        let sha256 = sha256_hex(LARGE_RESULT);
+        let objects = store.objects(tenant);
+        objects
+            .keep_result(&sha256, LARGE_RESULT.to_vec())
+            .await
+            .expect("is kept");
+        let execution = self.id("execution_id").parse().expect("an execution's id");
+        let now = store.now();
+        let effect = Effect {
+            execution,
+            step: 90,
+            call: 1,
+            request: EffectRequest::Tool {
+                call_id: "large".to_owned(),
+                name: "get_parcel".to_owned(),
+                arguments: json!({}),
+                edited_arguments: None,
+            },
+            outcome: Some(EffectOutcome::Tool {
+                content: "cut".to_owned(),
+                is_error: false,
+                whole: Some(StoredResult {
+                    bytes: LARGE_RESULT.len() as u64,
+                    sha256: sha256.clone(),
+                }),
+            }),
+            started_at: now,
+            settled_at: Some(now),
+            attempts: 1,
+            unknown: false,
+            approval: None,
+            child: None,
+        };
+        let org = tenant.org();
+        let commit = Commit::new(tenant).put(&OfOrg { org, row: effect });
+        store.commit(commit).await.expect("is written");
+        self.ids.insert("sha256", sha256);
     }
 
     /// Adds a second of everything that is listed, so that every list has two pages of one item.
@@ -157,19 +220,35 @@ impl Fixture {
 
     /// A path with this org's ids in it.
     pub fn path(&self, template: &str) -> String {
-        fill(template, |parameter| self.id(parameter).to_owned())
+        fill(template, |parameter| {
+            self.id(meant(template, parameter)).to_owned()
+        })
     }
 
     /// The same path to things that do not exist anywhere. The org stays.
     pub fn path_to_nothing(&self, template: &str) -> String {
         fill(template, |parameter| match parameter {
             "org_id" | "version" => self.id(parameter).to_owned(),
+            "sha256" => "0".repeat(64),
             _ => nobodys(self.id(parameter)),
         })
     }
 
     fn note(&mut self, parameter: &'static str, created: &Value) {
         self.ids.insert(parameter, text(&created["id"]));
+    }
+}
+
+/// The execution that waits for an answer, among the ids.
+const ASKING: &str = "asking_execution_id";
+const LARGE_RESULT: &[u8] = b"the whole of it";
+
+/// What a path parameter stands for: an answer is for an execution that asks.
+fn meant<'a>(template: &str, parameter: &'a str) -> &'a str {
+    if parameter == "execution_id" && template.ends_with("/input") {
+        ASKING
+    } else {
+        parameter
     }
 }
 

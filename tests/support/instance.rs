@@ -69,7 +69,8 @@ impl Instance {
     ) -> Self {
         let clock = ManualClock::at(now);
         let config = world.store().config().clone();
-        let store = Store::new(clients, config, Arc::new(clock.clone()));
+        let vault = world.store().vault().clone();
+        let store = Store::new(clients, config, Arc::new(clock.clone())).with_vault(vault);
         let app = world.host.app();
         let config = ApiConfig {
             environment: app.environment().clone(),

@@ -207,7 +207,7 @@ async fn an_agent_remembers_for_itself_alone_and_forgets_when_told() {
     let guide = admin.create("/v1/agents", &agent("Guide")).await;
     let other = admin.create("/v1/agents", &agent("Other")).await;
     run(&admin, &guide).await;
-    let memories = format!("{}/memories", path(&guide));
+    let memories = format!("{}/memory", path(&guide));
     let kept = admin.list(&memories).await;
     assert_eq!(kept.len(), 1);
     assert_eq!(
@@ -215,16 +215,13 @@ async fn an_agent_remembers_for_itself_alone_and_forgets_when_told() {
         (&json!("Oil is changed."), &json!("fact"))
     );
     assert_eq!(
-        admin
-            .list(&format!("{}/memories", path(&other)))
-            .await
-            .len(),
+        admin.list(&format!("{}/memory", path(&other))).await.len(),
         0
     );
 
     // By its own agent's path only.
     let memory = text(&kept[0]["id"]);
-    let by_other = format!("{}/memories/{memory}", path(&other));
+    let by_other = format!("{}/memory/{memory}", path(&other));
     admin.delete(&by_other).await.problem(404, "not_found");
     admin.delete(&format!("{memories}/{memory}")).await.gone();
     admin

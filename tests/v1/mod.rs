@@ -8,6 +8,7 @@ mod executions;
 mod files;
 mod invitations;
 mod knowledge_bases;
+mod memories;
 mod orgs;
 mod tasks;
 mod tool_credentials;

@@ -120,15 +120,36 @@ async fn a_body_has_the_fields_of_its_kind_and_no_others() {
         (json!({ "kind": "bearer" }), "/token"),
         (json!({ "kind": "bearer", "token": "" }), "/token"),
         (json!({ "kind": "bearer", "token": "a b" }), "/token"),
-        (json!({ "kind": "bearer", "token": "a\r\nHost: b" }), "/token"),
-        (json!({ "kind": "bearer", "token": "t", "value": "v" }), "/value"),
+        (
+            json!({ "kind": "bearer", "token": "a\r\nHost: b" }),
+            "/token",
+        ),
+        (
+            json!({ "kind": "bearer", "token": "t", "value": "v" }),
+            "/value",
+        ),
         (json!({ "kind": "header", "name": "X-Key" }), "/value"),
-        (json!({ "kind": "header", "name": "Host", "value": "v" }), "/name"),
-        (json!({ "kind": "header", "name": "Content-Type", "value": "v" }), "/name"),
-        (json!({ "kind": "header", "name": "Idempotency-Key", "value": "v" }), "/name"),
-        (json!({ "kind": "header", "name": "X-Key", "value": "v\n" }), "/value"),
+        (
+            json!({ "kind": "header", "name": "Host", "value": "v" }),
+            "/name",
+        ),
+        (
+            json!({ "kind": "header", "name": "Content-Type", "value": "v" }),
+            "/name",
+        ),
+        (
+            json!({ "kind": "header", "name": "Idempotency-Key", "value": "v" }),
+            "/name",
+        ),
+        (
+            json!({ "kind": "header", "name": "X-Key", "value": "v\n" }),
+            "/value",
+        ),
         (json!({ "kind": "basic", "username": "a" }), "/password"),
-        (json!({ "kind": "basic", "username": "a:b", "password": "p" }), "/username"),
+        (
+            json!({ "kind": "basic", "username": "a:b", "password": "p" }),
+            "/username",
+        ),
     ] {
         admin.put(&path, &body).await.names(named);
     }
@@ -150,7 +171,9 @@ async fn a_secret_is_sent_to_the_origin_it_was_set_for_and_no_other() {
     };
     // Another path of the same service.
     moved("https://orders.example.com/v2/{order_id}").await;
-    headers(&world, &admin, &path).await.expect("the same origin");
+    headers(&world, &admin, &path)
+        .await
+        .expect("the same origin");
     for url in [
         "https://evil.example.com/{order_id}",
         "https://orders.example.com:8443/{order_id}",
@@ -162,14 +185,18 @@ async fn a_secret_is_sent_to_the_origin_it_was_set_for_and_no_other() {
         assert!(is_named && !refused.is_transient(), "{url}: {refused:?}");
     }
     moved("http://orders.example.com/{order_id}").await;
-    headers(&world, &admin, &path).await.expect_err("in the clear");
+    headers(&world, &admin, &path)
+        .await
+        .expect_err("in the clear");
     let refused = admin.put(&credential, &body).await;
     refused.problem(409, "no_place_for_secrets");
     // Whoever says so anew may send it there.
     moved("https://evil.example.com/{order_id}").await;
     let set = admin.put(&credential, &body).await.ok();
     assert_eq!(set["origin"], "https://evil.example.com");
-    headers(&world, &admin, &path).await.expect("the new origin");
+    headers(&world, &admin, &path)
+        .await
+        .expect("the new origin");
 }
 
 type Item = HashMap<String, AttributeValue>;
@@ -237,7 +264,10 @@ async fn a_row_that_was_moved_or_edited_does_not_open() {
     let key = key.expect("a data key");
     put(with(key, &[("pk", partition("DATAKEY"))])).await;
     refused(&other, &theirs, "moved with its data key").await;
-    let fields = [("pk", partition("DATAKEY")), ("org", text_attribute(&their_org))];
+    let fields = [
+        ("pk", partition("DATAKEY")),
+        ("org", text_attribute(&their_org)),
+    ];
     put(with(key, &fields)).await;
     refused(&other, &theirs, "moved with its data key, renamed").await;
     assert_ne!(their_org, our_org);
@@ -253,7 +283,11 @@ async fn a_row_that_was_moved_or_edited_does_not_open() {
         refused(&admin, &mine, name).await;
     }
     // Even where the tool follows what was edited.
-    put(with(&row, &[("origin", text_attribute("https://evil.example.com"))])).await;
+    put(with(
+        &row,
+        &[("origin", text_attribute("https://evil.example.com"))],
+    ))
+    .await;
     let mut action = tool("any")["action"].clone();
     action["url"] = json!("https://evil.example.com/{order_id}");
     admin.patch(&mine, &json!({ "action": action })).await.ok();
@@ -309,7 +343,10 @@ async fn a_secret_is_in_no_table_no_answer_and_no_problem() {
         let answer = admin.put(&path, &body).await;
         assert_eq!(answer.status, 422, "{answer}");
         let said = String::from_utf8_lossy(&answer.body).into_owned();
-        assert!(!said.contains("canary") && !said.contains("84719305"), "{said}");
+        assert!(
+            !said.contains("canary") && !said.contains("84719305"),
+            "{said}"
+        );
     }
     for text in [
         format!("{{\"kind\":\"bearer\",\"token\":\"{CANARY}"),
@@ -317,9 +354,17 @@ async fn a_secret_is_in_no_table_no_answer_and_no_problem() {
         format!("{{\"kind\":\"bearer\",\"token\":\"{CANARY}\",\"token\":\"{CANARY}\"}}"),
     ] {
         let request = admin.request(Method::PUT, &path);
-        let answer = send(request.header("content-type", "application/json").body(text)).await;
+        let answer = send(
+            request
+                .header("content-type", "application/json")
+                .body(text),
+        )
+        .await;
         assert!(answer.status.is_client_error(), "{answer}");
-        assert!(!String::from_utf8_lossy(&answer.body).contains("canary"), "{answer}");
+        assert!(
+            !String::from_utf8_lossy(&answer.body).contains("canary"),
+            "{answer}"
+        );
     }
 
     for body in [
@@ -382,6 +427,32 @@ async fn events_tell_that_and_where_to_and_never_what() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_credential_is_told_of_it_in_the_same_transaction() {
+    let world = World::start().await;
+    let admin = world.founder("ada").await;
+    let (tool, path) = registered(&admin, "get_order").await;
+    let jobs = async || {
+        let items = all_items(&world, &world.store().config().work).await;
+        let told = text_attribute("tool.authorised");
+        let told = items
+            .into_iter()
+            .filter(|item| item.get("kind") == Some(&told));
+        told.collect::<Vec<_>>()
+    };
+    let refused = json!({ "kind": "bearer", "token": "" });
+    admin.put(&path, &refused).await.names("/token");
+    assert_eq!(jobs().await.len(), 0);
+    let body = json!({ "kind": "bearer", "token": CANARY });
+    admin.put(&path, &body).await.ok();
+    let jobs = jobs().await;
+    let [job] = jobs.as_slice() else {
+        panic!("{jobs:?}")
+    };
+    let id = text_attribute(tool.rsplit('/').next().expect("an id"));
+    assert_eq!(job["payload"].as_m().expect("a map")["tool"], id);
+}
+
+#[tokio::test]
 async fn a_tool_takes_its_credential_with_it() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
@@ -391,7 +462,10 @@ async fn a_tool_takes_its_credential_with_it() {
     let table = world.store().config().vault.clone();
     let sealed = async || {
         let items = all_items(&world, &table).await;
-        items.iter().filter(|item| item.contains_key("sealed")).count()
+        items
+            .iter()
+            .filter(|item| item.contains_key("sealed"))
+            .count()
     };
     assert_eq!(sealed().await, 1);
     admin.delete(&tool).await.gone();
@@ -417,10 +491,16 @@ async fn orgs_have_keys_of_their_own_and_old_versions_go_on_opening() {
     let org = tenant(&admin).org();
     let version = store.vault().rotate(&rows, org).await.expect("rotated");
     assert_eq!(version, 2);
-    headers(&world, &admin, &tool).await.expect("by the old key");
+    headers(&world, &admin, &tool)
+        .await
+        .expect("by the old key");
     admin.put(&path, &body).await.ok();
-    headers(&world, &admin, &tool).await.expect("by the new key");
-    headers(&world, &other, &their_tool).await.expect("untouched");
+    headers(&world, &admin, &tool)
+        .await
+        .expect("by the new key");
+    headers(&world, &other, &their_tool)
+        .await
+        .expect("untouched");
     let items = all_items(&world, &store.config().vault).await;
     let keys = items.iter().filter(|item| item.contains_key("wrapped"));
     assert_eq!(keys.count(), 3);

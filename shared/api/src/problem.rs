@@ -31,7 +31,8 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     errors: Vec<FieldProblem>,
-    current: Option<serde_json::Value>,
+    /// Boxed: few problems have it, and every handler's result would carry its size.
+    current: Option<Box<serde_json::Value>>,
     retry_after: Option<u32>,
     cause: Option<String>,
     outcome_unknown: bool,
@@ -189,7 +190,7 @@ impl Problem {
     /// The same problem, with what stands instead of what was asked for.
     #[must_use]
     pub fn with_current(mut self, current: &impl Serialize) -> Self {
-        self.current = serde_json::to_value(current).ok();
+        self.current = serde_json::to_value(current).ok().map(Box::new);
         self
     }
 
@@ -220,7 +221,7 @@ impl Problem {
             code: self.code,
             detail: self.detail,
             errors: self.errors,
-            current: self.current,
+            current: self.current.map(|current| *current),
         };
         serde_json::to_string(&document).unwrap_or_default()
     }

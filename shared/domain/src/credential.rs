@@ -117,9 +117,8 @@ pub fn token_problem(token: &str) -> Option<&'static str> {
 pub fn header_value_problem(value: &str) -> Option<&'static str> {
     let printable = |byte: u8| (b' '..=b'~').contains(&byte);
     let fits = (1..=MAX_SECRET_BYTES).contains(&value.len());
-    (!fits || value.trim() != value || !value.bytes().all(printable)).then_some(
-        "must have 1 to 8,192 printable ASCII characters, with no space at its ends",
-    )
+    (!fits || value.trim() != value || !value.bytes().all(printable))
+        .then_some("must have 1 to 8,192 printable ASCII characters, with no space at its ends")
 }
 
 /// Why this cannot be a user name, if so.
@@ -149,10 +148,17 @@ mod tests {
             "https://API.Example.com:443?x={y}",
             "HTTPS://api.example.com",
         ] {
-            assert_eq!(origin(url).as_deref(), Ok("https://api.example.com"), "{url}");
+            assert_eq!(
+                origin(url).as_deref(),
+                Ok("https://api.example.com"),
+                "{url}"
+            );
         }
         for (url, expected) in [
-            ("https://api.example.com:8443/", "https://api.example.com:8443"),
+            (
+                "https://api.example.com:8443/",
+                "https://api.example.com:8443",
+            ),
             ("http://127.0.0.1:8080/x", "http://127.0.0.1:8080"),
             ("http://localhost/x", "http://localhost"),
             ("http://[::1]:9/x", "http://[::1]:9"),

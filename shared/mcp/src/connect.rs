@@ -112,7 +112,9 @@ impl Exchange<'_> {
         if response.status().is_success() {
             Ok(())
         } else {
-            Err(self.refusal(RpcMethod::Initialize, None, response).await)
+            Err(self
+                .refusal(RpcMethod::Initialize, None, None, response)
+                .await)
         }
     }
 }

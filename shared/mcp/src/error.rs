@@ -322,7 +322,8 @@ impl std::error::Error for McpError {
     }
 }
 
-/// Whether a status says that a request was turned down before anything was done. A 303 answers a
+/// Whether a status says that a request was turned down before anything was done. This holds for
+/// what HTTP says; a server that answers the request itself sets the status by its error. A 303 answers a
 /// request that was carried out; 408, 409 and 424 can, and so can whatever a gateway says in the
 /// name of a server behind it.
 pub(crate) fn is_rejection(status: u16) -> bool {
@@ -332,9 +333,9 @@ pub(crate) fn is_rejection(status: u16) -> bool {
     )
 }
 
-/// Errors of the protocol itself that come before a tool is looked at. The general codes of
-/// JSON-RPC are not among them: when a tool fails, some servers pass on whatever code the failure
-/// has, and that of "invalid request" or "no such method" may be one from inside the tool.
+/// Errors that come before a tool is looked at, even in answer to the request itself: its headers do
+/// not fit, its version is unknown. No other code says so. When a tool fails, some servers pass on
+/// whatever code the failure has, and "invalid request" or "no such method" may come from inside it.
 pub(crate) fn is_rejection_code(code: i64) -> bool {
-    matches!(code, -32700 | -32022..=-32020)
+    matches!(code, -32020 | -32022)
 }

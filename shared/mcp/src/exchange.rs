@@ -159,7 +159,7 @@ impl Exchange<'_> {
             .map_err(|error| outgoing.broken(error))?;
         if response.status().as_u16() != 200 {
             return Err(self
-                .refusal(outgoing.method, outgoing.session, response)
+                .refusal(outgoing.method, outgoing.session, Some(id), response)
                 .await);
         }
         let session_id = text_header(response.headers(), "mcp-session-id").map(str::to_owned);
@@ -196,14 +196,15 @@ impl Exchange<'_> {
 
     /// An error that came as a reply of its own.
     pub(crate) fn rpc_error(&self, outgoing: &Outgoing<'_>, error: RpcError) -> McpError {
-        refused(outgoing.method, outgoing.session, 200, &[], Some(error))
+        refused(outgoing.method, outgoing.session, 200, Some((true, error)))
     }
 
-    /// What a response that is not a success says.
+    /// What a response that is not a success says about request `id`.
     pub(crate) async fn refusal(
         &self,
         method: RpcMethod,
         session: Option<&Session>,
+        id: Option<u64>,
         mut response: Response,
     ) -> McpError {
         let status = response.status().as_u16();
@@ -229,8 +230,8 @@ impl Exchange<'_> {
                 let body = timeout(self.endpoint.timeouts.aside, reading).await;
                 let body = body.unwrap_or_default();
                 let error = message::read(&body)
-                    .and_then(|messages| messages.into_iter().find_map(Incoming::into_error));
-                let refused = refused(method, session, status, &body, error);
+                    .and_then(|messages| messages.into_iter().find_map(|m| m.into_error(id)));
+                let refused = refused(method, session, status, error);
                 return refused.or_retry_after(retry_after);
             }
         };
@@ -294,30 +295,40 @@ impl Exchange<'_> {
 }
 
 impl Incoming {
-    fn into_error(self) -> Option<RpcError> {
+    /// An error, and whether it answers request `id` itself. One that names no request, or none
+    /// that was made, comes from what stands before the server's handling of requests.
+    fn into_error(self, ours: Option<u64>) -> Option<(bool, RpcError)> {
         match self {
             Self::Reply {
+                id: Some(id),
                 outcome: Err(error),
-                ..
-            } => Some(error),
+            } => {
+                let is_answer = ours.is_some_and(|ours| message::answers(Some(&id), ours));
+                Some((is_answer, error))
+            }
+            Self::Reply {
+                id: None,
+                outcome: Err(error),
+            } => Some((false, error)),
             _ => None,
         }
     }
 }
 
-/// An error of JSON-RPC, or else a status.
+/// An error of JSON-RPC, with whether it answers the request itself, or else a status.
 fn refused(
     method: RpcMethod,
     session: Option<&Session>,
     status: u16,
-    body: &[u8],
-    error: Option<RpcError>,
+    error: Option<(bool, RpcError)>,
 ) -> McpError {
-    let code = error.as_ref().map(|error| error.code);
-    let is_lost = session.is_some_and(|session| is_lost(session, status, body, code));
-    let rejected = is_rejection(status) || code.is_some_and(is_rejection_code);
+    let is_lost = session.is_some_and(|session| is_lost(session, status, error.as_ref()));
+    let rejected = match &error {
+        Some((true, error)) => is_rejection_code(error.code),
+        Some((false, _)) | None => is_rejection(status),
+    };
     let kind = match error {
-        Some(error) => ErrorKind::Rpc {
+        Some((_, error)) => ErrorKind::Rpc {
             code: error.code,
             message: line(&error.message, MAX_MESSAGE_CHARS),
             data: error.data,
@@ -339,19 +350,21 @@ fn refused(
 
 /// Whether a refusal says that what was agreed on holds no longer. The protocol has 404 for a
 /// session that has ended; many servers answer 400 and say so in words. A server that was replaced
-/// by one of another era answers with that era's codes, or does not understand at all.
-fn is_lost(session: &Session, status: u16, body: &[u8], code: Option<i64>) -> bool {
-    let speaks_of_sessions = || {
-        let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-        text.contains("session")
-    };
-    if session.protocol_version.is_stateless() {
-        code == Some(-32022)
-            || (code.is_none() && matches!(status, 400 | 404 | 405))
-            || (status == 400 && speaks_of_sessions())
-    } else {
-        matches!(code, Some(-32022..=-32020))
-            || (session.id.is_some() && (status == 404 || (status == 400 && speaks_of_sessions())))
+/// by one of another era answers with that era's codes, or does not understand at all. An answer to
+/// the request itself counts only by its code: a tool may speak of sessions, too.
+fn is_lost(session: &Session, status: u16, error: Option<&(bool, RpcError)>) -> bool {
+    let says_session = |error: &RpcError| error.message.to_ascii_lowercase().contains("session");
+    let is_stateless = session.protocol_version.is_stateless();
+    match error {
+        Some((_, error)) if error.code == -32022 => true,
+        Some((_, error)) if error.code == -32020 && !is_stateless => true,
+        Some((true, _)) => session.id.is_some() && status == 404,
+        Some((false, error)) if is_stateless => status == 400 && says_session(error),
+        Some((false, error)) => {
+            session.id.is_some() && (status == 404 || (status == 400 && says_session(error)))
+        }
+        None if is_stateless => matches!(status, 400 | 404 | 405),
+        None => session.id.is_some() && matches!(status, 400 | 404),
     }
 }
 

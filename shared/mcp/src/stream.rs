@@ -219,7 +219,7 @@ impl Exchange<'_> {
                 }
                 Ok(response) if matches!(response.status().as_u16(), 502..=504) => {}
                 Ok(response) if response.status().as_u16() == 401 => {
-                    let refusal = self.refusal(outgoing.method, None, response).await;
+                    let refusal = self.refusal(outgoing.method, None, None, response).await;
                     return Err(refusal.may_have_acted());
                 }
                 Ok(_) => return Ok(None),

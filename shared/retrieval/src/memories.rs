@@ -99,7 +99,10 @@ mod tests {
             ("Where do we ship from?", "Our warehouse is in Lisbon."),
         ] {
             let nearness = near(question, memory);
-            assert!(nearness >= RELEVANCE_FLOOR, "{nearness} {question} {memory}");
+            assert!(
+                nearness >= RELEVANCE_FLOOR,
+                "{nearness} {question} {memory}"
+            );
         }
         for (question, memory) in [
             (

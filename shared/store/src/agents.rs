@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::keys::{self, Key};
+use crate::memories::upkeep::forgetting;
 use crate::read::Order;
 use crate::record::Record;
 use crate::{Cause, Commit, Error, ReadError, Store, Tenant, changes};
@@ -180,7 +181,8 @@ impl Agents<'_> {
         Ok(agent)
     }
 
-    /// Deletes an agent. Its versions stay, since executions refer to them.
+    /// Deletes an agent. Its versions stay, since executions refer to them; what it remembers is
+    /// removed by a job.
     ///
     /// # Errors
     /// [`Error::Commit`], as `Changed` if the agent is no longer at `current`'s version.
@@ -195,7 +197,8 @@ impl Agents<'_> {
         );
         let commit = Commit::new(self.tenant)
             .delete(current, current.version)
-            .event(event);
+            .event(event)
+            .job(forgetting(self.tenant, cause, current.id));
         Ok(self.store.commit(commit).await?)
     }
 

@@ -27,8 +27,8 @@ pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 const CONFLICT_RETRIES: u32 = 6;
 /// A budget is one row that all of its runs write, so a commit with an account in it has more
 /// patience: hundreds at once come through within seconds.
-const ACCOUNT_RETRIES: u32 = 30;
-const MAX_ACCOUNT_DELAY: Duration = Duration::from_secs(1);
+const ACCOUNT_RETRIES: u32 = 60;
+const MAX_ACCOUNT_DELAY_MS: u64 = 1_000;
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -432,8 +432,8 @@ impl Store {
             if is_unstorable(&error, reasons) {
                 return Err(CommitError::Unstorable(explain(&error)));
             }
-            // Our own request is still being carried out: asked again under the same token, it is
-            // not carried out twice.
+            // Asked again under the same token: a request of ours that is still being carried out, or
+            // was, though its reply got lost before this conflict, is not carried out twice.
             let in_progress = code(&error) == Some("TransactionInProgressException");
             let conflicted = reasons.iter().any(|reason| {
                 matches!(
@@ -446,12 +446,9 @@ impl Store {
             if !(conflicted || in_progress) || attempt == retries {
                 return Err(CommitError::Unavailable(Box::new(error)));
             }
-            if !in_progress {
-                token = self.transaction_token();
-            }
             attempt += 1;
             let delay = if has_accounts {
-                conflict_delay(attempt.min(6)).min(MAX_ACCOUNT_DELAY)
+                account_delay(attempt)
             } else {
                 conflict_delay(attempt)
             };
@@ -653,6 +650,12 @@ fn is_unstorable(
 pub(crate) fn conflict_delay(attempt: u32) -> Duration {
     let ceiling = 20u64 << attempt;
     Duration::from_millis(rand::random_range(ceiling / 2..=ceiling))
+}
+
+/// Full jitter: hundreds who wait for one row must not come back together.
+fn account_delay(attempt: u32) -> Duration {
+    let ceiling = (20u64 << attempt.min(10)).min(MAX_ACCOUNT_DELAY_MS);
+    Duration::from_millis(rand::random_range(0..=ceiling))
 }
 
 /// The size of an item as DynamoDB counts it, approximately: names and values in bytes.

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vault::place::joined;
 use vault::{Place, VaultError};
+use work::{Lane, NewJob};
 
+use crate::executions::{AUTHORISED_JOB, AuthorisedPayload};
 use crate::keys::{self, Key};
 use crate::record::Record;
 use crate::{Cause, Commit, CommitError, ReadError, Store, Tenant};
@@ -152,7 +154,7 @@ impl Credentials<'_> {
     }
 
     /// Sets the credential of a tool, in the place of `current` if it has one. It is good for the
-    /// address that the tool has at this moment.
+    /// address that the tool has at this moment. Executions that wait for it go on.
     ///
     /// # Errors
     /// [`CredentialError::Origin`] if no secret may be sent to that address;
@@ -191,7 +193,8 @@ impl Credentials<'_> {
         let event = self.store.event(self.tenant, cause, kind, tool.id, data);
         let commit = Commit::new(self.tenant)
             .unless_changed(tool, tool.version)
-            .event(event);
+            .event(event)
+            .job(self.authorised(cause, tool.id));
         let commit = match current {
             Some(current) => commit.replace(&stored, current.version),
             None => commit.create(&stored),
@@ -252,6 +255,14 @@ impl Credentials<'_> {
         let value =
             std::str::from_utf8(value.expose_secret()).map_err(|_| VaultError::DoesNotOpen)?;
         Ok(vec![(credential.header.clone(), value.into())])
+    }
+
+    /// The job that lets the executions go on which wait for a credential of this tool.
+    fn authorised(&self, cause: &Cause, tool: ToolId) -> NewJob {
+        let payload = json!(AuthorisedPayload { tool });
+        let lane = Lane::AgentInteractive;
+        NewJob::new(self.tenant.org(), AUTHORISED_JOB, lane, payload)
+            .correlation_id(&cause.correlation_id)
     }
 
     async fn stored(&self, tool: ToolId) -> Result<Option<StoredCredential>, ReadError> {

@@ -40,6 +40,9 @@ pub const RUN_JOB: &str = "execution.run";
 const MAX_RUN_ATTEMPTS: u32 = 1_000;
 /// The most effects one execution can have: bounded by its steps and the calls of a step.
 const MAX_EFFECTS: usize = 20_000;
+/// How much is read at once, and how often, to find executions in one state.
+const PART: u32 = 100;
+const PAGES_READ_OVER: u32 = 10;
 /// How often a place is looked for against others who take it first.
 const PLACE_TRIES: u32 = 20;
 
@@ -239,13 +242,16 @@ impl Executions<'_> {
             .await
     }
 
-    /// Executions, of one agent or of all, newest first. May lag behind by moments.
+    /// Executions, of one agent or of all, in one state or in any, newest first. May lag behind by
+    /// moments. Those in other states are read over, a few pages at a time: a page may have fewer
+    /// items than its limit, or none, and still be followed by another.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn page(
         &self,
         agent: Option<AgentId>,
+        state: Option<ExecutionState>,
         page: &PageRequest,
     ) -> Result<Page<Execution>, ReadError> {
         let org = self.tenant.org();
@@ -253,7 +259,37 @@ impl Executions<'_> {
             || keys::executions(org),
             |agent| keys::executions_of_agent(org, agent),
         );
-        self.store.page(&list, page, Order::Descending).await
+        let Some(state) = state else {
+            return self.store.page(&list, page, Order::Descending).await;
+        };
+        let wanted = page.limit as usize;
+        let mut found = Page {
+            items: Vec::new(),
+            next: page.after.clone(),
+        };
+        for _ in 0..PAGES_READ_OVER {
+            let part = PageRequest {
+                limit: PART,
+                after: found.next.take(),
+            };
+            let read: Page<Execution> = self.store.page(&list, &part, Order::Descending).await?;
+            found.next = read.next;
+            for execution in read.items {
+                if execution.state != state {
+                    continue;
+                }
+                let id = execution.id;
+                found.items.push(execution);
+                if found.items.len() == wanted {
+                    found.next = Some(Cursor::after(id.to_string()));
+                    return Ok(found);
+                }
+            }
+            if found.next.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Queues a run.

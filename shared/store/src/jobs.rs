@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use kernel::{JobId, OrgId, Timestamp};
 use work::{Job, JobStore, StoreError, due_shard};
 
-use crate::keys::{self, IndexKeys, Key};
+use crate::executions::Deadline;
+use crate::keys::{self, Collection, IndexKeys, Key};
 use crate::record::{Item, Record, from_item, to_item};
 use crate::{ReadError, Store};
 
@@ -84,7 +85,31 @@ impl JobStore for Store {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Job>, StoreError> {
-        let list = keys::due_jobs(shard);
+        self.due_rows(&keys::due_jobs(shard), until, limit).await
+    }
+}
+
+impl Store {
+    /// Deadlines of executions in one part of the due index that have passed by `until`, earliest
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store does not answer.
+    pub async fn passed_deadlines(
+        &self,
+        shard: u32,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Deadline>, StoreError> {
+        self.due_rows(&keys::deadlines(shard), until, limit).await
+    }
+
+    async fn due_rows<R: Record>(
+        &self,
+        list: &Collection,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<R>, StoreError> {
         let until = keys::due_sort_key(until.plus(Duration::from_millis(1)));
         let mut found = Vec::new();
         let mut start = None;
@@ -119,11 +144,11 @@ impl JobStore for Store {
     }
 }
 
-fn readable(item: Item) -> Option<Job> {
+fn readable<R: Record>(item: Item) -> Option<R> {
     match from_item(item) {
-        Ok(job) => Some(job),
+        Ok(row) => Some(row),
         Err(error) => {
-            tracing::error!(%error, "a due job cannot be read and is passed over");
+            tracing::error!(%error, noun = R::NOUN, "a due row cannot be read and is passed over");
             None
         }
     }

@@ -64,6 +64,23 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
     }
 }
 
+/// Shares a memory, and tells an agent the same again and again until one memory is left of it.
+async fn remember_much(fixture: &Fixture) {
+    let admin = &fixture.admin;
+    let share = fixture.path("/v1/agents/{agent_id}/memory/{memory_id}/share");
+    let body = json!({ "agent_id": fixture.id("other_agent_id") });
+    admin.create(&share, &body).await;
+    let memory = fixture.path("/v1/agents/{agent_id}/memory");
+    for _ in 0..domain::memory::consolidation::CONSOLIDATE_AFTER {
+        let body = json!({ "text": "The workshop opens at seven." });
+        admin.create(&memory, &body).await;
+    }
+    eventually("the memories are consolidated", async || {
+        (admin.list(&memory).await.len() < 20).then_some(())
+    })
+    .await;
+}
+
 /// Changes and deletes one of everything, after all of it was created.
 async fn change_everything(world: &World, fixture: &Fixture) {
     let admin = &fixture.admin;
@@ -104,6 +121,10 @@ async fn change_everything(world: &World, fixture: &Fixture) {
             json!({ "role": "manager" }),
         ),
         ("/v1/agents/{agent_id}", json!({ "description": "B" })),
+        (
+            "/v1/agents/{agent_id}/memory/{memory_id}",
+            json!({ "text": "B" }),
+        ),
         ("/v1/tools/{tool_id}", json!({ "description": "B" })),
         ("/v1/tasks/{task_id}", json!({ "title": "B" })),
         (
@@ -113,6 +134,7 @@ async fn change_everything(world: &World, fixture: &Fixture) {
     ] {
         admin.patch(&fixture.path(template), &body).await.ok();
     }
+    remember_much(fixture).await;
     let assign = json!({ "agent_id": fixture.id("agent_id") });
     admin
         .post(&fixture.path("/v1/tasks/{task_id}/assign"), &assign)
@@ -135,7 +157,7 @@ async fn change_everything(world: &World, fixture: &Fixture) {
     .await;
     ask_people(world, fixture).await;
     for template in [
-        "/v1/agents/{agent_id}/memories/{memory_id}",
+        "/v1/agents/{agent_id}/memory/{memory_id}",
         "/v1/knowledge-bases/{knowledge_base_id}/documents/{file_id}",
         "/v1/files/{file_id}",
         "/v1/api-keys/{key_id}",

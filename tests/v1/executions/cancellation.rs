@@ -52,7 +52,7 @@ async fn a_run_that_is_cancelled_while_the_model_speaks_records_nothing_more() {
     );
     assert_eq!(trace(&admin, &cancelled).await, before);
     assert_eq!(whole(&admin, &execution).await, events);
-    let memories = format!("/v1/agents/{}/memories", text(&guide["id"]));
+    let memories = format!("/v1/agents/{}/memory", text(&guide["id"]));
     assert_eq!(admin.list(&memories).await.len(), 0);
     assert_eq!(model.calls(), 1);
     assert_eq!(kinds(&events).last(), Some(&"RUN_ERROR"));

@@ -170,7 +170,7 @@ async fn a_run_whose_host_was_killed_goes_on_without_repeating_a_recorded_call()
     let effects = trace(&admin, &end).await;
     let attempts: Vec<&Value> = effects.iter().map(|effect| &effect["attempts"]).collect();
     assert_eq!(attempts, [1, 1, 1, 1, 2]);
-    let memories = format!("/v1/agents/{}/memories", text(&ready["agent"]));
+    let memories = format!("/v1/agents/{}/memory", text(&ready["agent"]));
     assert_eq!(admin.list(&memories).await.len(), 1);
     let events = whole(&admin, &execution).await;
     let ids: Vec<u64> = events.iter().map(|event| event.id).collect();

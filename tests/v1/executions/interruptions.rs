@@ -158,7 +158,7 @@ async fn a_worker_near_its_deadline_hands_the_run_on_and_nothing_is_done_twice()
         "{trace:?}"
     );
     let memories = admin
-        .list(&format!("/v1/agents/{}/memories", text(&guide["id"])))
+        .list(&format!("/v1/agents/{}/memory", text(&guide["id"])))
         .await;
     let notes: Vec<&Value> = memories.iter().map(|memory| &memory["text"]).collect();
     assert_eq!(notes, ["Note 2", "Note 1", "Note 0"]);

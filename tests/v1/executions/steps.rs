@@ -111,7 +111,10 @@ fn kind(message: &Message) -> String {
 #[tokio::test]
 async fn what_the_agent_remembers_is_told_to_its_next_run() {
     let model = Scripted::new([
-        Turn::calls([("remember", json!({ "text": "The customer says gearbox." }))]),
+        Turn::calls([(
+            "remember",
+            json!({ "text": "The oil of the gearbox is changed in May." }),
+        )]),
         Turn::text("Noted."),
         Turn::text("Gearbox."),
     ]);

@@ -149,7 +149,8 @@ fn app(host: &Host, meter: &StoreMeter) -> anyhow::Result<App> {
         dynamo: aws_sdk_dynamodb::Client::from_conf(dynamo.interceptor(meter.clone()).build()),
         ..clients.clone()
     };
-    let store = Store::new(clients, store.config().clone(), Arc::new(SystemClock));
+    let vault = store.vault().clone();
+    let store = Store::new(clients, store.config().clone(), Arc::new(SystemClock)).with_vault(vault);
     let config = ApiConfig {
         environment: KeyEnvironment::new("local")?,
         verifier: host.issuer().verifier()?,

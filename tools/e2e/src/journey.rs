@@ -47,6 +47,7 @@ pub(crate) async fn run(emulator: &Emulator) -> anyhow::Result<()> {
     let org = text(&orgs[0]["id"])?;
     let client = client.for_org(&org);
     foreign_caller(emulator, &client).await?;
+    credentials(emulator, &client).await?;
     kills(emulator, &client).await?;
     statistics(&client).await?;
     audit(&client, &org).await?;
@@ -77,6 +78,32 @@ async fn foreign_caller(emulator: &Emulator, client: &Client) -> anyhow::Result<
         stranger.list("/v1/files").await?.is_empty(),
         "another org's files are listed"
     );
+    Ok(())
+}
+
+/// A tool's credential is sealed under a key of KMS, by a process that made it and by one that has
+/// to have it unwrapped, and is never shown.
+async fn credentials(emulator: &Emulator, client: &Client) -> anyhow::Result<()> {
+    say("a credential is kept and not shown");
+    let tool = json!({
+        "name": "get_order",
+        "description": "Look up an order.",
+        "parameters": { "type": "object" },
+        "action": { "kind": "http", "method": "GET", "url": "https://orders.example.com/" },
+    });
+    let tool: Value = client.post("/v1/tools", &tool).await?;
+    let path = format!("/v1/tools/{}/credential", text(&tool["id"])?);
+    for version in 1..=2 {
+        let body = json!({ "kind": "bearer", "token": "canary-6a1e" });
+        let set: Value = client.put(&path, &body).await?;
+        ensure!(set["version"] == version, "{set}");
+        let shown: Value = client.get(&path).await?;
+        ensure!(
+            shown == set && !shown.to_string().contains("canary"),
+            "{shown}"
+        );
+        emulator.kill("tools")?;
+    }
     Ok(())
 }
 

@@ -90,6 +90,14 @@ impl Client {
         answer(self.request(Method::POST, path).json(body).send().await?).await
     }
 
+    /// Puts a body in the place of what is there.
+    ///
+    /// # Errors
+    /// The problem that the API answered with, in its words.
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
+        answer(self.request(Method::PUT, path).json(body).send().await?).await
+    }
+
     /// A request with this client's credentials.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_to(method, format!("{}{path}", self.base))

@@ -148,7 +148,8 @@ async fn find(app: &App, token: Result<Path<String>, PathRejection>) -> Result<O
         return Err(Refused::closed(approval.state));
     }
     let holder = holders::holder(app, tenant, link.holder).await?;
-    if !holder.is_some_and(|who| approval.policy.admits(who).is_ok()) {
+    let admitted = holder.is_some_and(|who| approval.policy.admits(who).is_ok());
+    if !admitted {
         return Err(Refused::not_admitted());
     }
     Ok(Open {

@@ -18,7 +18,7 @@ pub(crate) struct BudgetBody {
     /// Everything that may be spent, counted from the beginning of the budget, in micro-credits: a
     /// million of them is a credit, and a credit is one US cent.
     #[garde(range(min = 0, max = MAX_GRANT))]
-    #[schema(minimum = 0, maximum = 1_000_000_000_000_000)]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_000i64)]
     granted_micro_credits: i64,
 }
 

@@ -4,9 +4,14 @@
 //! |---|---|---|---|
 //! | GET | `/v1/executions` | `executions:read` | `list.rs` |
 //! | POST | `/v1/executions` | `executions:write` | `create.rs` |
+//! | POST | `/v1/agents/{agent_id}/executions` | `executions:write` | `of_agent.rs` |
 //! | GET | `/v1/executions/{execution_id}` | `executions:read` | `get.rs` |
 //! | GET | `/v1/executions/{execution_id}/trace` | `executions:read` | `trace.rs` |
+//! | GET | `/v1/executions/{execution_id}/results/{sha256}` | `executions:read` | `result.rs` |
+//! | POST | `/v1/executions/{execution_id}/pause` | `executions:write` | `pause.rs` |
+//! | POST | `/v1/executions/{execution_id}/resume` | `executions:write` | `resume.rs` |
 //! | POST | `/v1/executions/{execution_id}/cancel` | `executions:write` | `cancel.rs` |
+//! | POST | `/v1/executions/{execution_id}/input` | `executions:write` | `input.rs` |
 //!
 //! `GET /v1/executions/{execution_id}/stream` is served by the `streams` function.
 
@@ -16,16 +21,28 @@ use utoipa_axum::routes;
 mod cancel;
 mod create;
 mod get;
+mod input;
 mod list;
+mod of_agent;
+mod pause;
+mod result;
+mod resume;
+mod start;
 mod trace;
 mod view;
+mod wait;
 
 /// The operations of this function.
 #[must_use]
 pub fn routes() -> Routes {
     Routes::new()
         .routes(routes!(list::list, create::create))
+        .routes(routes!(of_agent::create))
         .routes(routes!(get::get))
         .routes(routes!(trace::trace))
+        .routes(routes!(result::result))
+        .routes(routes!(pause::pause))
+        .routes(routes!(resume::resume))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(input::input))
 }

@@ -1,7 +1,7 @@
 use api::{Granted, Listing, Paging, Problem, Problems, Query, Read};
 use axum::Json;
 use axum::extract::State;
-use domain::execution::Execution;
+use domain::execution::{Execution, ExecutionState};
 use garde::Validate;
 use kernel::AgentId;
 use serde::Deserialize;
@@ -15,6 +15,10 @@ pub(crate) struct ListQuery {
     /// Only those of this agent.
     #[garde(skip)]
     agent_id: Option<AgentId>,
+    /// Only those in this state. A page may then have fewer items than its limit and still a
+    /// `next_cursor`.
+    #[garde(skip)]
+    state: Option<ExecutionState>,
     /// The most items of a page, 1 to 100.
     #[garde(custom(api::limit_in_range))]
     #[param(minimum = 1, maximum = 100, default = 25)]
@@ -36,16 +40,17 @@ pub(crate) async fn list(
     caller: Granted<Execution, Read>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Listing<Execution>>, Problem> {
-    let list = match query.agent_id {
-        Some(agent) => format!("executions/of/{agent}"),
-        None => "executions".to_owned(),
-    };
+    let of = query
+        .agent_id
+        .map_or_else(String::new, |agent| format!("/of/{agent}"));
+    let in_state = query.state.map_or("", ExecutionState::name);
+    let list = format!("executions{of}/{in_state}");
     let limit = query.limit.as_deref().and_then(|limit| limit.parse().ok());
     let page = Paging::new(limit, query.cursor).request(&app, &caller, &list)?;
     let executions = app
         .store()
         .executions(caller.tenant())
-        .page(query.agent_id, &page)
+        .page(query.agent_id, query.state, &page)
         .await?;
     Ok(Json(Listing::new(&app, &caller, &list, executions)))
 }

@@ -1,4 +1,4 @@
-use api::App;
+use api::{App, Problem, Versioned};
 use domain::execution::Execution;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,5 +20,23 @@ impl ExecutionView {
             execution,
             stream_url,
         }
+    }
+}
+
+/// The answer to a change of an execution.
+pub(crate) fn changed(
+    app: &App,
+    result: Result<Execution, store::Error>,
+) -> Result<Versioned<ExecutionView>, Problem> {
+    match result {
+        Ok(execution) => {
+            let version = execution.version;
+            Ok(Versioned::new(version, ExecutionView::new(app, execution)))
+        }
+        Err(error) if error.is_changed() => {
+            let message = "the execution kept changing meanwhile";
+            Err(Problem::unavailable(message).retry_after(1))
+        }
+        Err(error) => Err(error.into()),
     }
 }

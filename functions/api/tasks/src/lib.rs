@@ -8,6 +8,7 @@
 //! | PATCH | `/v1/tasks/{task_id}` | `tasks:write` | `update.rs` |
 //! | DELETE | `/v1/tasks/{task_id}` | `tasks:write` | `delete.rs` |
 //! | POST | `/v1/tasks/{task_id}/assign` | `tasks:write` | `assign.rs` |
+//! | POST | `/v1/tasks/{task_id}/execute` | `tasks:write` | `execute.rs` |
 //! | POST | `/v1/tasks/{task_id}/status` | `tasks:write` | `status.rs` |
 //!
 //! A task that runs by itself starts an execution, which needs `executions:write` as well.
@@ -19,6 +20,7 @@ mod assign;
 mod assignee;
 mod create;
 mod delete;
+mod execute;
 mod get;
 mod list;
 mod run;
@@ -32,5 +34,6 @@ pub fn routes() -> Routes {
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(assign::assign))
+        .routes(routes!(execute::execute))
         .routes(routes!(status::set_status))
 }

@@ -16,12 +16,23 @@ pub(crate) async fn give(
     candidate: &Candidate,
 ) -> Result<Option<NewRun>, Problem> {
     task.assign(candidate.assignee())?;
-    let Candidate::Agent(agent) = candidate else {
-        return Ok(None);
-    };
     if !task.auto_run {
         return Ok(None);
     }
+    begin(app, caller, task, candidate).await
+}
+
+/// Has `candidate` begin the task now, if that is an agent; whoever writes the task writes the run
+/// with it.
+pub(crate) async fn begin(
+    app: &App,
+    caller: &Caller,
+    task: &mut Task,
+    candidate: &Candidate,
+) -> Result<Option<NewRun>, Problem> {
+    let Candidate::Agent(agent) = candidate else {
+        return Ok(None);
+    };
     caller.require(Permission::ExecutionWrite, app).await?;
     task.transition(TaskStatus::InProgress)?;
     let run = NewRun::new(

@@ -175,10 +175,22 @@ mod tests {
         }
         for (body, named) in [
             (json!({ "kind": "bearer" }), &["/token"][..]),
-            (json!({ "kind": "bearer", "token": "t", "name": "x" }), &["/name"]),
-            (json!({ "kind": "bearer", "token": "t", "password": "p" }), &["/password"]),
-            (json!({ "kind": "header", "token": "t" }), &["/token", "/name", "/value"]),
-            (json!({ "kind": "basic", "username": "ada" }), &["/password"]),
+            (
+                json!({ "kind": "bearer", "token": "t", "name": "x" }),
+                &["/name"],
+            ),
+            (
+                json!({ "kind": "bearer", "token": "t", "password": "p" }),
+                &["/password"],
+            ),
+            (
+                json!({ "kind": "header", "token": "t" }),
+                &["/token", "/name", "/value"],
+            ),
+            (
+                json!({ "kind": "basic", "username": "ada" }),
+                &["/password"],
+            ),
             (
                 json!({ "kind": "basic", "username": "a", "password": "p", "value": "v" }),
                 &["/value"],
@@ -186,7 +198,10 @@ mod tests {
         ] {
             let problem = format!("{:?}", read(body.clone()).expect_err("refused"));
             for field in named {
-                assert!(problem.contains(&format!("\"{field}\"")), "{body}: {problem}");
+                assert!(
+                    problem.contains(&format!("\"{field}\"")),
+                    "{body}: {problem}"
+                );
             }
         }
     }

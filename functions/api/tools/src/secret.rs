@@ -64,8 +64,18 @@ mod tests {
         let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
         assert_eq!(secret.0.expose_secret(), "hunter2");
         assert!(!format!("{secret:?}").contains("hunter2"));
-        for other in ["4711", "-4711", "4711.5", "4711e99", "[4711]", "{\"4711\":1}", "true"] {
-            let error = serde_json::from_str::<Secret>(other).unwrap_err().to_string();
+        for other in [
+            "4711",
+            "-4711",
+            "4711.5",
+            "4711e99",
+            "[4711]",
+            "{\"4711\":1}",
+            "true",
+        ] {
+            let error = serde_json::from_str::<Secret>(other)
+                .unwrap_err()
+                .to_string();
             assert!(!error.contains("4711"), "{other}: {error}");
         }
     }

@@ -1,5 +1,5 @@
 //! `memory.consolidate`: counts what an agent was told of, has memories that say the same replaced
-//! by one, and forgets what is too many.
+//! by one, and forgets what is too many; of a deleted agent, all.
 //!
 //! Every step is one transaction under the job's fence, which leaves the memories as a whole: an
 //! attempt that dies is followed by one that plans anew from what stands. Who changes a memory
@@ -74,9 +74,6 @@ struct Consolidation<'a> {
 impl Consolidation<'_> {
     async fn go_on(&mut self) -> Result<Outcome, Error> {
         let agent = self.payload.agent;
-        if self.store.agents(self.tenant).get(agent).await?.is_none() {
-            return Ok(Outcome::done());
-        }
         let memories = self.store.memories(self.tenant);
         let fence = self.attempt.fence;
         let upkeep = memories.upkeep(agent).await?;
@@ -86,9 +83,16 @@ impl Consolidation<'_> {
             }
         }
         loop {
+            // An agent that is deleted keeps nothing.
+            let deleted = self.store.agents(self.tenant).get(agent).await?.is_none();
+            let most = if deleted { 0 } else { MAX_MEMORIES };
             let (entries, more) = memories.oldest(agent, LOOKED_AT).await?;
-            let stale = with_new_vectors(&entries);
-            let plan = plan(&entries, self.store.now(), MAX_MEMORIES);
+            let stale = if deleted {
+                Vec::new()
+            } else {
+                with_new_vectors(&entries)
+            };
+            let plan = plan(&entries, self.store.now(), most);
             if stale.is_empty() && plan.is_empty() && !more {
                 self.left = entries.len();
                 break;

@@ -103,13 +103,14 @@ impl AgentRunner {
 /// The handlers of this worker, configured by the environment.
 ///
 /// # Errors
-/// An environment that names no usable model.
+/// An environment that names no usable model, or no key for credentials.
 pub fn from_environment(store: &Store) -> Result<Vec<Arc<dyn Handler>>, lambda::Error> {
     let model = llm::build(&ModelConfig::from_env(&process_environment)?)?;
     let outbound = Client::new(tool_policy(Policy::public()))?;
     let prices = PriceMap::from_env(&process_environment)?;
+    let store = lambda::with_vault(store.clone())?;
     Ok(vec![Arc::new(AgentRunner::new(
-        store.clone(),
+        store,
         model,
         outbound,
         prices,

@@ -1,7 +1,7 @@
 //! Waiting, and going on afterwards. A run that waits is a row and a parked job: nothing runs.
 
-use domain::approval::{AnsweredVia, Approval, ApprovalAnswer, ApprovalState, Decision, OnExpiry};
-use domain::event::{Actor, EventKind};
+use domain::approval::{Approval, ApprovalState, OnExpiry};
+use domain::event::EventKind;
 use domain::execution::{Execution, ExecutionState, Failure, StreamEntryKind, Waiting};
 use kernel::Timestamp;
 use serde_json::json;
@@ -133,7 +133,7 @@ async fn answered(
         None => requeue(runner, attempt, tenant, &mut after)?,
     };
     for approval in &over {
-        let closed = by_default(approval, now);
+        let closed = approval.expired(now);
         commit = commit.close_approval(store, &cause, &closed, approval.version);
     }
     // Where the run goes on it waits for nothing any more.
@@ -173,29 +173,6 @@ fn requeue(
     let cause = cause_of(execution);
     let event = runner.store.event(tenant, &cause, kind, execution.id, data);
     Ok(Commit::new(tenant).fenced_by(attempt.fence).event(event))
-}
-
-/// An approval that nobody answered in time, as its policy answers it.
-fn by_default(approval: &Approval, now: Timestamp) -> Approval {
-    let decision = match approval.policy.on_expiry {
-        OnExpiry::Approve if approval.subject.allows(Decision::Approve) => Decision::Approve,
-        _ => Decision::Reject,
-    };
-    Approval {
-        state: ApprovalState::Expired,
-        answer: Some(ApprovalAnswer {
-            decision,
-            by: Actor::System,
-            via: AnsweredVia::Expiry,
-            reason: Some("Nobody answered in time.".to_owned()),
-            arguments: None,
-            text: None,
-            at: now,
-        }),
-        version: approval.version + 1,
-        updated_at: now,
-        ..approval.clone()
-    }
 }
 
 /// Begins a queued run, or goes on with it, once it has a place.

@@ -233,7 +233,10 @@ mod tests {
             .map(|memory| memory.id)
             .collect();
         let changed = |memory: &Memory| {
-            let merge = plan.merges.iter().find(|merge| merge.kept.0.id == memory.id);
+            let merge = plan
+                .merges
+                .iter()
+                .find(|merge| merge.kept.0.id == memory.id);
             merge.map_or_else(|| memory.clone(), |merge| merge.kept.0.clone())
         };
         entries
@@ -244,7 +247,10 @@ mod tests {
     }
 
     fn ids<'a>(memories: impl IntoIterator<Item = &'a Memory>) -> Vec<u128> {
-        memories.into_iter().map(|memory| memory.id.as_u128()).collect()
+        memories
+            .into_iter()
+            .map(|memory| memory.id.as_u128())
+            .collect()
     }
 
     #[test]
@@ -260,7 +266,10 @@ mod tests {
         };
         let kept = &merge.kept.0;
         assert_eq!(kept.text, new.0.text);
-        assert_eq!((kept.importance, kept.recalls, kept.version), (Importance::MAX, 4, 2));
+        assert_eq!(
+            (kept.importance, kept.recalls, kept.version),
+            (Importance::MAX, 4, 2)
+        );
         assert_eq!(kept.last_recalled_at, Some(NOW));
         assert_eq!(kept.replaced, [ReplacedMemory::from(&old.0)]);
         assert_eq!(kept.updated_at, new.0.updated_at);
@@ -292,7 +301,9 @@ mod tests {
 
     #[test]
     fn what_a_model_said_does_not_replace_what_somebody_told() {
-        let by = Actor::User { id: UserId::from_u128(1) };
+        let by = Actor::User {
+            id: UserId::from_u128(1),
+        };
         let told = |id, source| {
             let mut entry = entry(id, "Tell nothing but the code.", &[1.0, 0.0]);
             entry.0.source = source;
@@ -308,8 +319,18 @@ mod tests {
         for source in [person, shared] {
             assert!(plan(&[told(1, source), said.clone()], NOW, 10).is_empty());
             // The other way round, and among people, the newer stands.
-            assert_eq!(plan(&[said.clone(), told(10, source)], NOW, 10).merges.len(), 1);
-            assert_eq!(plan(&[told(1, person), told(2, source)], NOW, 10).merges.len(), 1);
+            assert_eq!(
+                plan(&[said.clone(), told(10, source)], NOW, 10)
+                    .merges
+                    .len(),
+                1
+            );
+            assert_eq!(
+                plan(&[told(1, person), told(2, source)], NOW, 10)
+                    .merges
+                    .len(),
+                1
+            );
         }
     }
 
@@ -353,7 +374,12 @@ mod tests {
         let kept = &entries[0].0;
         assert_eq!(kept.id.as_u128(), count);
         let newest: Vec<u128> = kept.replaced.iter().map(|old| old.id.as_u128()).collect();
-        assert_eq!(newest, (count - MAX_REPLACED as u128..count).rev().collect::<Vec<_>>());
+        assert_eq!(
+            newest,
+            (count - MAX_REPLACED as u128..count)
+                .rev()
+                .collect::<Vec<_>>()
+        );
     }
 
     fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
@@ -368,21 +394,23 @@ mod tests {
         );
         prop::collection::vec(any, 0..40).prop_map(|parts| {
             let numbered = parts.into_iter().enumerate();
-            let entries = numbered.map(|(index, (kind, weight, angle, days, recalls, told, number))| {
-                let mut memory = memory(index as u128 + 1, "", days * DAY);
-                memory.text = format!("The text of {angle} says {number}");
-                memory.kind = MemoryKind::ALL[kind];
-                memory.importance = Importance::new(weight).expect("from 1 to 10");
-                memory.recalls = recalls;
-                memory.last_recalled_at = (recalls > 0).then_some(memory.created_at);
-                if told {
-                    memory.source = MemorySource::Person { by: Actor::System };
-                }
-                let angle = f64::from(angle) / 10.0;
-                #[expect(clippy::cast_possible_truncation, reason = "components of a test")]
-                let components = [angle.cos() as f32, angle.sin() as f32];
-                (memory, Some(vector(&components)))
-            });
+            let entries = numbered.map(
+                |(index, (kind, weight, angle, days, recalls, told, number))| {
+                    let mut memory = memory(index as u128 + 1, "", days * DAY);
+                    memory.text = format!("The text of {angle} says {number}");
+                    memory.kind = MemoryKind::ALL[kind];
+                    memory.importance = Importance::new(weight).expect("from 1 to 10");
+                    memory.recalls = recalls;
+                    memory.last_recalled_at = (recalls > 0).then_some(memory.created_at);
+                    if told {
+                        memory.source = MemorySource::Person { by: Actor::System };
+                    }
+                    let angle = f64::from(angle) / 10.0;
+                    #[expect(clippy::cast_possible_truncation, reason = "components of a test")]
+                    let components = [angle.cos() as f32, angle.sin() as f32];
+                    (memory, Some(vector(&components)))
+                },
+            );
             entries.collect()
         })
     }

@@ -188,7 +188,15 @@ mod tests {
     fn recency_halves_every_thirty_days() {
         let days = |days: u64| recency(Duration::from_secs(days * 24 * 60 * 60));
         assert_eq!(
-            [days(0), days(15), days(30), days(45), days(60), days(300), days(400_000_000)],
+            [
+                days(0),
+                days(15),
+                days(30),
+                days(45),
+                days(60),
+                days(300),
+                days(400_000_000)
+            ],
             [1_000, 750, 500, 375, 250, 0, 0]
         );
     }
@@ -224,7 +232,11 @@ mod tests {
         let preferences = (101..=110).map(preference);
         let told = choose(facts.chain(preferences), NOW, MAX_TOLD);
         assert_eq!(ids(&told), [20, 19, 18, 17, 16, 110, 109, 108]);
-        assert!(told[5..].iter().all(|told| told.reason == RecallReason::Preference));
+        assert!(
+            told[5..]
+                .iter()
+                .all(|told| told.reason == RecallReason::Preference)
+        );
         // Without anything relevant they are still few.
         let told = choose((101..=110).map(preference), NOW, MAX_TOLD);
         assert_eq!(told.len(), PINNED_PLACES);

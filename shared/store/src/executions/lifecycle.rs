@@ -250,10 +250,7 @@ impl Executions<'_> {
                 if approval.state != ApprovalState::Pending {
                     continue;
                 }
-                let mut withdrawn = approval.clone();
-                withdrawn.state = ApprovalState::Withdrawn;
-                withdrawn.version += 1;
-                withdrawn.updated_at = self.store.now();
+                let withdrawn = approval.withdrawn(self.store.now());
                 commit = commit.close_approval(self.store, cause, &withdrawn, approval.version);
             }
         }

@@ -16,7 +16,7 @@ use work::{Fence, JobStore as _, Lane, NewJob, StoreError};
 use super::{Memories, MemoryRow};
 use crate::keys::{self, Key};
 use crate::record::Record;
-use crate::{Cause, Commit, Error, ReadError, Store};
+use crate::{Cause, Commit, Error, ReadError, Store, Tenant};
 
 /// The kind of the job that consolidates an agent's memories.
 pub const CONSOLIDATE_JOB: &str = "memory.consolidate";
@@ -94,6 +94,18 @@ fn update(
     }
 }
 
+/// The job that removes the memories of an agent that is deleted.
+pub(crate) fn forgetting(tenant: Tenant, cause: &Cause, agent: AgentId) -> NewJob {
+    job(tenant.org(), agent, "deleted").correlation_id(&cause.correlation_id)
+}
+
+fn job(org: OrgId, agent: AgentId, after: &str) -> NewJob {
+    let payload = json!({ "agent": agent });
+    NewJob::new(org, CONSOLIDATE_JOB, Lane::AgentBulk, payload)
+        .deduplicated_by(&format!("{agent}/{after}"))
+        .max_attempts(MAX_ATTEMPTS)
+}
+
 /// A plan in parts, each of which fits into one transaction. Carried out in their order, they do
 /// what the whole does.
 #[must_use]
@@ -168,11 +180,7 @@ impl Memories<'_> {
             }
         }
         let last = upkeep.job.map_or_else(String::new, |job| job.to_string());
-        let payload = json!({ "agent": upkeep.agent });
-        let job = NewJob::new(org, CONSOLIDATE_JOB, Lane::AgentBulk, payload)
-            .deduplicated_by(&format!("{}/{last}", upkeep.agent))
-            .max_attempts(MAX_ATTEMPTS);
-        Ok(Some(job))
+        Ok(Some(job(org, upkeep.agent, &last)))
     }
 
     /// Carries out a part of a plan, with its event, in one transaction.

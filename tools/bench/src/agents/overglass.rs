@@ -232,11 +232,10 @@ impl Client for OverglassClient {
         }
         let path = format!("/v1/approvals?execution_id={execution}");
         let mut approvals = self.get(connection, &path).await?;
-        let asked = approvals["items"][0].take();
         Ok(Paused {
             thread: script.id.clone(),
             id: execution,
-            asked,
+            asked: approvals["items"][0].take(),
         })
     }
 

@@ -29,7 +29,12 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("OVERGLASS_TABLE_KNOWLEDGE", "overglass-knowledge"),
     ("OVERGLASS_TABLE_AUDIT", "overglass-audit"),
     ("OVERGLASS_TABLE_LEDGER", "overglass-ledger"),
+    ("OVERGLASS_TABLE_VAULT", "overglass-vault"),
     ("OVERGLASS_TABLE_EPHEMERAL", "overglass-ephemeral"),
+    (
+        "OVERGLASS_KEY_VAULT",
+        "arn:aws:kms:eu-central-1:123456789012:key/bench",
+    ),
     ("OVERGLASS_BUCKET_FILES", "overglass-files"),
     (
         "OVERGLASS_QUEUE_AGENT_INTERACTIVE",

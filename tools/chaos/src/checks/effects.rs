@@ -102,7 +102,7 @@ fn wrong_result(
     let until = history.and_then(|history| history.settled.first().copied());
     match (since, until) {
         (Some(since), Some(until)) if was_interrupted(&evidence.facts, run, since, until) => None,
-        _ => Some(format!("{name} is unknown and was not interrupted")),
+        _ => Some(format!("{name} was not interrupted and has `{content}`")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kernel::JobId;
 use work::protocol::RING_GRACE;
 
 use super::Verdict;
@@ -17,7 +18,7 @@ pub(crate) struct Recoveries {
     /// sweeper rings again.
     pub(crate) twice: Vec<Duration>,
     /// Jobs that nobody has taken up.
-    pub(crate) never: usize,
+    pub(crate) never: Vec<JobId>,
 }
 
 /// What became of every job that a worker held when it was killed.
@@ -33,7 +34,7 @@ pub(crate) fn recoveries(facts: &Facts) -> Recoveries {
                     recoveries.plain.push(took);
                 }
             }
-            HoldEnd::Open => recoveries.never += 1,
+            HoldEnd::Open => recoveries.never.push(hold.job),
             HoldEnd::Released | HoldEnd::Ended => {}
         }
     }
@@ -67,8 +68,8 @@ pub(super) fn lost_jobs_are_taken_up_in_time(evidence: &Evidence) -> Verdict {
     for took in &recoveries.twice {
         verdict.expect(*took <= limit, || format!("one, hit twice, took {took:.1?}"));
     }
-    for _ in 0..recoveries.never {
-        verdict.examine(Some("one was never taken up".to_owned()));
+    for job in recoveries.never {
+        verdict.examine(Some(format!("{job} was never taken up")));
     }
     verdict
 }

@@ -26,8 +26,9 @@ use crate::seeds::Dice;
 /// How often a request meets a fault.
 const WRITES_OF_WORKERS: f64 = 0.06;
 const READS_OF_WORKERS: f64 = 0.04;
-/// Fewer, since each keeps a lost job waiting, and that time is measured.
-const ELSEWHERE: f64 = 0.02;
+/// Fewer and shorter, since each keeps every lost job waiting, and that time is measured.
+const ELSEWHERE: f64 = 0.01;
+const LONGEST_ELSEWHERE: u64 = 300;
 /// How often a control throws a transaction away.
 const THROWN_AWAY: f64 = 0.04;
 /// How often a control holds a transaction back.
@@ -122,9 +123,13 @@ impl Tables {
         })
     }
 
-    /// A pause between these milliseconds.
-    fn pause(&self, call: &Call, milliseconds: std::ops::Range<u64>) -> Duration {
-        Duration::from_millis(self.roll(call, |draw| draw.random_range(milliseconds)))
+    /// A pause of at most so many milliseconds.
+    fn pause(&self, call: &Call, longest: u64) -> Duration {
+        let longest = match call.who {
+            Party::Worker(_) => longest,
+            Party::Starter | Party::Sweeper => longest.min(LONGEST_ELSEWHERE),
+        };
+        Duration::from_millis(self.roll(call, |draw| draw.random_range(20..longest)))
     }
 
     async fn answer(self: Arc<Self>, call: Call) -> Reply {
@@ -152,11 +157,11 @@ impl Tables {
                 Reply::Whole(internal_error())
             }
             Fault::Delay => {
-                sleep(self.pause(&call, 50..800)).await;
+                sleep(self.pause(&call, 800)).await;
                 self.pass(&call).await
             }
             Fault::RequestLost => {
-                sleep(self.pause(&call, 50..1_500)).await;
+                sleep(self.pause(&call, 1_500)).await;
                 Reply::HangUp
             }
             Fault::ReplyLost => {
@@ -245,7 +250,9 @@ impl Door for Tables {
                 received: std::time::Instant::now(),
                 request,
             };
-            Self::answer(self, call).await
+            // What is under way is carried out and noted, also when its client is killed meanwhile.
+            let answering = tokio::spawn(Self::answer(self, call));
+            answering.await.unwrap_or(Reply::HangUp)
         })
     }
 }

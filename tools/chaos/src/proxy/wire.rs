@@ -39,7 +39,7 @@ pub(crate) enum Reply {
 
 /// Answers requests.
 pub(crate) trait Door: Send + Sync + 'static {
-    /// Answers one. Dropped when its client is gone.
+    /// Answers one. The future is dropped when its client is gone.
     fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Reply>;
 }
 

@@ -1,0 +1,4 @@
+mod calls;
+mod parallel;
+mod sequences;
+mod setting;

@@ -1,0 +1,11 @@
+//! The store over the embedded DynamoDB.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`budgets`] | budgets and their ledgers |
+//! | [`support`] | a store of its own for each test |
+//! | [`proxy`] | a DynamoDB that conflicts as AWS does, and loses replies |
+
+mod budgets;
+mod proxy;
+mod support;
