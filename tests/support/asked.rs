@@ -43,6 +43,13 @@ pub fn may_remember() -> ApprovalSubject {
     }
 }
 
+/// A question of the agent.
+pub fn question() -> ApprovalSubject {
+    ApprovalSubject::Question {
+        question: "How much may it cost?".to_owned(),
+    }
+}
+
 /// Makes an execution of `agent` that asks all of `subjects` in its first step.
 pub async fn ask(
     store: &Store,

@@ -73,6 +73,11 @@ impl Bare {
         person.for_org(text(&org["id"]))
     }
 
+    /// Whoever sends this as `Bearer …`.
+    pub fn bearer(&self, credential: impl Into<String>) -> Api {
+        Api::new(http_client(), self.url.clone(), Some(credential.into()))
+    }
+
     /// A runner of agents, as the worker has it.
     pub fn agents(&self, model: &Scripted, outbound: Policy) -> Runner {
         let outbound = outbound::Client::new(outbound).expect("a client");

@@ -112,13 +112,26 @@ impl Fixture {
         self.keep_result(world).await;
         let link = text(&api.create(&path, &json!({})).await["path"]);
         self.link = link.rsplit('/').next().unwrap_or_default().to_owned();
+        self.set_budgets(5_000_000).await;
     }
 
-    /// Has an execution of the agent wait for an approval.
+    /// Gives the org, the agent and its execution a budget.
+    async fn set_budgets(&self, granted: i64) {
+        for template in [
+            "/v1/budgets/org",
+            "/v1/budgets/agents/{agent_id}",
+            "/v1/budgets/executions/{execution_id}",
+        ] {
+            let body = json!({ "granted_micro_credits": granted });
+            self.admin.put(&self.path(template), &body).await.ok();
+        }
+    }
+
+    /// Has an execution of the agent ask a question.
     pub async fn ask(&self, world: &World) -> Asked {
         let agent = self.id("agent_id").parse().expect("an agent's id");
         let policy = ApprovalPolicy::default();
-        let subjects = vec![asked::may_remember()];
+        let subjects = vec![asked::question()];
         asked::ask(world.store(), tenant(&self.admin), agent, &policy, subjects).await
     }
 
@@ -200,6 +213,7 @@ impl Fixture {
         let execution = &created[6];
         ended(api, &text(&execution["id"])).await;
         world.upload(api, "second.md", DOCUMENT, Some(base)).await;
+        self.set_budgets(6_000_000).await;
         self.ask(world).await;
         let path = format!("/v1/agents/{}", self.id("agent_id"));
         api.patch(&path, &json!({ "description": "Knows the oil." }))

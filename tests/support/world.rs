@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::price::PriceMap;
 use llm::ChatRequest;
 use llm::scripted::{Scripted, Turn};
 use local::{Host, HostOptions};
@@ -21,6 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Setup {
     pub model: Scripted,
     pub outbound: Policy,
+    pub prices: PriceMap,
     pub data: Option<PathBuf>,
 }
 
@@ -29,9 +31,18 @@ impl Default for Setup {
         Self {
             model: diligent(),
             outbound: Policy::public(),
+            prices: prices(0),
             data: None,
         }
     }
+}
+
+/// The usual prices, and so many micro-credits for each token of a scripted model's reply.
+pub fn prices(output: u64) -> PriceMap {
+    let per_million = output * 1_000_000;
+    let scripted = json!([{ "from": "2020-01-01", "input": 0, "output": per_million }]);
+    let own = json!({ "models": { "scripted::*": scripted } }).to_string();
+    PriceMap::from_env(&move |_: &str| Some(own.clone())).expect("prices")
 }
 
 /// A model that keeps a note, where it may, and then answers.
@@ -71,6 +82,7 @@ impl World {
             data: setup.data,
             model: Arc::new(setup.model),
             outbound: setup.outbound,
+            prices: setup.prices,
             files: file_processor::Reader::on_threads(),
         };
         let host = Host::start(options).await.expect("the host starts");
@@ -213,7 +225,7 @@ pub async fn ended(api: &Api, execution: &str) -> Value {
         let execution = api.get(&format!("/v1/executions/{execution}")).await.ok();
         matches!(
             execution["state"].as_str(),
-            Some("completed" | "failed" | "cancelled")
+            Some("completed" | "failed" | "cancelled" | "expired")
         )
         .then_some(execution)
     })

@@ -4,6 +4,7 @@ mod agents;
 mod api_keys;
 mod approvals;
 pub mod audit;
+mod budgets;
 mod executions;
 mod files;
 mod invitations;

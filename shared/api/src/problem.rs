@@ -272,9 +272,10 @@ impl From<CommitError> for Problem {
                 Self::conflict("already_exists", format!("This {noun} exists already."))
             }
             CommitError::Changed { noun } => Self::changed(noun),
-            CommitError::OverBudget { .. } => {
-                Self::conflict("over_budget", format!("{}.", capitalised(&error.to_string())))
-            }
+            CommitError::OverBudget { .. } => Self::conflict(
+                "over_budget",
+                format!("{}.", capitalised(&error.to_string())),
+            ),
             CommitError::TooLarge { .. } | CommitError::ItemTooLarge { .. } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",

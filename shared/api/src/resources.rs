@@ -5,6 +5,7 @@ use domain::api_key::ApiKey;
 use domain::approval::Approval;
 use domain::audit::AuditEntry;
 use domain::budget::{Account, Budget};
+use domain::conversation::Conversation;
 use domain::execution::Execution;
 use domain::file::File;
 use domain::knowledge::{Document, KnowledgeBase};
@@ -14,8 +15,8 @@ use domain::permission::Permission;
 use domain::task::Task;
 use domain::tool::Tool;
 use kernel::{
-    AgentId, ApiKeyId, ApprovalId, ExecutionId, FileId, InvitationId, KnowledgeBaseId, MemoryId,
-    OrgId, TaskId, ToolId, UserId,
+    AgentId, ApiKeyId, ApprovalId, ConversationId, ExecutionId, FileId, InvitationId,
+    KnowledgeBaseId, MemoryId, OrgId, TaskId, ToolId, UserId,
 };
 use store::{ReadError, Store, Tenant};
 
@@ -132,6 +133,15 @@ resource!(
     ExecutionRead,
     ExecutionWrite,
     |store, tenant, id, _path| { store.executions(tenant).get(id).await }
+);
+resource!(
+    Conversation,
+    ConversationId,
+    "conversation_id",
+    "conversation",
+    ExecutionRead,
+    ExecutionWrite,
+    |store, tenant, id, _path| { store.conversations(tenant).get(id).await }
 );
 resource!(
     Approval,

@@ -88,7 +88,10 @@ pub struct Budget {
     pub version: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
 fn is_false(flag: &bool) -> bool {
     !flag
 }

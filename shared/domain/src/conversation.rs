@@ -4,8 +4,12 @@ use kernel::{AgentId, ConversationId, ExecutionId, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The most characters a title may have.
+pub const MAX_TITLE_CHARS: usize = 200;
 /// The most turns that may wait in one conversation.
 pub const MAX_WAITING_TURNS: usize = 50;
+/// How many turns back a model is told of.
+pub const TURNS_TOLD: usize = 20;
 
 /// A thread between people and an agent. At most one of its turns runs at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,12 +27,31 @@ pub struct Conversation {
     /// Turns that wait for it, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub waiting: Vec<ExecutionId>,
-    /// How many turns were ever begun.
+    /// What the next turn is told of: the last turns that have ended, in the order in which they
+    /// were open, at most 20. Those that were taken back, or whose time never came, are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub history: Vec<ExecutionId>,
+    /// How many turns there ever were.
     pub turns: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Rises by one with every change; the ETag of the conversation.
     pub version: u64,
+}
+
+impl Conversation {
+    /// Whether a turn is open or waits.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.active.is_some() || !self.waiting.is_empty()
+    }
+
+    /// Keeps a turn that has ended, to be told of.
+    pub fn remember(&mut self, execution: ExecutionId) {
+        self.history.push(execution);
+        let too_many = self.history.len().saturating_sub(TURNS_TOLD);
+        self.history.drain(..too_many);
+    }
 }
 
 /// What a new turn does while another is open.
@@ -58,4 +81,33 @@ pub struct ConversationTurn {
     #[serde(default)]
     pub rolled_back: bool,
     pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_turns_are_remembered_in_order() {
+        let mut conversation = Conversation {
+            id: ConversationId::from_u128(1),
+            org: OrgId::from_u128(2),
+            agent: AgentId::from_u128(3),
+            title: String::new(),
+            on_busy: OnBusy::default(),
+            active: None,
+            waiting: Vec::new(),
+            history: Vec::new(),
+            turns: 0,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+            version: 1,
+        };
+        for number in 1..=TURNS_TOLD as u128 + 2 {
+            conversation.remember(ExecutionId::from_u128(number));
+        }
+        assert_eq!(conversation.history.len(), TURNS_TOLD);
+        assert_eq!(conversation.history[0], ExecutionId::from_u128(3));
+        assert!(!conversation.is_busy());
+    }
 }

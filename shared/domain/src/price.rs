@@ -35,7 +35,9 @@ const BUILT_IN: &str = include_str!("price/list.json");
 const BYTES_PER_TOKEN: u64 = 3;
 const MILLION: i128 = 1_000_000;
 /// Where a model is reached through AWS, its id may begin with the part of the world that answers.
-const GEOGRAPHIES: &[&str] = &["us.", "us-gov.", "eu.", "apac.", "jp.", "au.", "ca.", "global."];
+const GEOGRAPHIES: &[&str] = &[
+    "us.", "us-gov.", "eu.", "apac.", "jp.", "au.", "ca.", "global.",
+];
 
 /// The price of one model from some moment on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,11 +13,13 @@ use crate::approval::ApprovalPolicy;
 mod headers;
 mod http;
 mod schema;
+mod server;
 mod template;
 
 pub use headers::{MAX_HEADER_VALUE_BYTES, MAX_HEADERS, header_problem, secret_header_problem};
 pub use http::{ActionProblem, ExpandedRequest};
 pub use schema::{ArgumentError, ArgumentSchema, MAX_SCHEMA_BYTES};
+pub use server::server_tool_name;
 pub use template::{MAX_EXPANDED_URL_BYTES, MAX_URL_BYTES, TemplateError, UrlTemplate};
 
 /// The most characters of arguments that are looked at.

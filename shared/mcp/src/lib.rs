@@ -12,6 +12,7 @@
 //! | what to keep from one call to the next | [`Session`] | `session.rs` |
 //! | how a version is found | – | `connect.rs` |
 //! | a request and its reply | – | `exchange.rs`, `stream.rs`, `sse.rs`, `message.rs` |
+//! | an answer that is no result | – | `refusal.rs` |
 //! | references and headers in schemas | [`ParameterHeader`] | `schema.rs` |
 //!
 //! # Versions
@@ -40,6 +41,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod message;
+mod refusal;
 mod result;
 mod schema;
 mod session;

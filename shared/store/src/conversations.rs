@@ -1,28 +1,46 @@
 //! Conversations and their turns.
 //!
 //! A turn is an execution. One is open at a time; those that wait are queued without a place and
-//! without a ring, and the end of the open one lets the next in, in the same transaction.
+//! without a ring, and the end of the open one opens the next, in the same transaction. So is a
+//! turn that takes the place of the open one: there is no moment at which both or neither is open.
+//!
+//! Every change of turns writes the conversation over the version that was read. Whoever opens a
+//! turn writes its execution as well: one that is paused, resumed or cancelled in that moment is
+//! read again by whoever comes second.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use domain::conversation::{Conversation, ConversationTurn, MAX_WAITING_TURNS, OnBusy};
 use domain::event::EventKind;
 use domain::execution::{Execution, ExecutionState, Failure, StreamEntry, StreamEntryKind, Turn};
-use kernel::cursor::{Page, PageRequest};
+use kernel::cursor::{Cursor, Page, PageRequest};
 use kernel::{AgentId, ConversationId, ExecutionId};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use work::{Lane, NewJob};
 
 use crate::executions::NewRun;
 use crate::keys::{self, Key};
-use crate::read::Order;
+use crate::read::{MAX_PAGE_BYTES, Order};
 use crate::record::Record;
-use crate::{Cause, Commit, CommitError, Error, ReadError, Store, Tenant, changes};
+use crate::{Cause, Commit, Error, ReadError, Store, Tenant, changes};
 
-/// How many turns back a model is told of.
-pub const TURNS_TOLD: u32 = 20;
-/// How much of a turn that was cut short is read, in entries of its stream.
+/// The kind of the job that removes what a deleted conversation has left.
+pub const REMOVE_JOB: &str = "conversation.remove";
+/// How many turns of a deleted conversation are removed at once.
+const REMOVED_AT_ONCE: u32 = 50;
+/// How much of a turn that was cut short is read, in the last entries of its stream.
 const ENTRIES_READ: u32 = 500;
-const TRIES: u32 = 12;
+/// How often a turn is tried to be begun while others come first: many may begin at once.
+const TRIES: u32 = 50;
+/// The longest wait between two tries is some 20 ms, doubled so often.
+const MAX_DOUBLINGS: u32 = 4;
+
+/// What the job of a deleted conversation holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovePayload {
+    pub conversation: ConversationId,
+}
 
 impl Record for Conversation {
     const NOUN: &'static str = "conversation";
@@ -72,7 +90,7 @@ impl From<ReadError> for TurnRefused {
 /// What was said in a turn, as a later turn is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastTurn {
-    pub turn: u32,
+    pub execution: ExecutionId,
     pub input: String,
     /// The answer, or what there was of it when the turn was cut short; empty if it failed.
     pub answer: String,
@@ -117,11 +135,45 @@ impl Conversations<'_> {
         self.store.page(&list, page, Order::Descending).await
     }
 
-    /// The turns of a conversation, first to last.
+    /// The turns of a conversation, first to last, with what they have become. A page ends before
+    /// its limit where the texts of its turns are long.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn turns(
+        &self,
+        id: ConversationId,
+        page: &PageRequest,
+    ) -> Result<Page<(ConversationTurn, Execution)>, ReadError> {
+        let rows = self.rows(id, page).await?;
+        let ids: Vec<ExecutionId> = rows.items.iter().map(|row| row.execution).collect();
+        let executions = self.store.executions(self.tenant);
+        let mut found: HashMap<ExecutionId, Execution> = executions
+            .get_many(&ids)
+            .await?
+            .into_iter()
+            .map(|execution| (execution.id, execution))
+            .collect();
+        let mut turns = Page {
+            items: Vec::new(),
+            next: rows.next,
+        };
+        let mut bytes = 0;
+        for row in rows.items {
+            let Some(execution) = found.remove(&row.execution) else {
+                continue;
+            };
+            bytes += execution.input.len() + execution.answer.as_ref().map_or(0, String::len);
+            if bytes > MAX_PAGE_BYTES && !turns.items.is_empty() {
+                turns.next = Some(Cursor::after(keys::turn_sort_key(row.turn - 1)));
+                break;
+            }
+            turns.items.push((row, execution));
+        }
+        Ok(turns)
+    }
+
+    async fn rows(
         &self,
         id: ConversationId,
         page: &PageRequest,
@@ -150,6 +202,7 @@ impl Conversations<'_> {
             on_busy,
             active: None,
             waiting: Vec::new(),
+            history: Vec::new(),
             turns: 0,
             created_at: now,
             updated_at: now,
@@ -193,7 +246,8 @@ impl Conversations<'_> {
         Ok(updated)
     }
 
-    /// Deletes a conversation without an open turn. Its executions stay.
+    /// Deletes a conversation without turns that are open or wait. Its executions stay; a job removes
+    /// the rows of its turns.
     ///
     /// # Errors
     /// [`Error::Commit`], as `Changed` if the conversation is no longer at `current`'s version.
@@ -201,10 +255,35 @@ impl Conversations<'_> {
         let kind = EventKind::ConversationDeleted;
         let data = json!({ "agent": current.agent });
         let event = self.store.event(self.tenant, cause, kind, current.id, data);
-        let commit = Commit::new(self.tenant)
+        let payload = json!({ "conversation": current.id });
+        let job = NewJob::new(current.org, REMOVE_JOB, Lane::AgentBulk, payload)
+            .correlation_id(&cause.correlation_id);
+        let mut commit = Commit::new(self.tenant)
             .delete(current, current.version)
             .event(event);
+        if current.turns > 0 {
+            commit = commit.job(job);
+        }
         Ok(self.store.commit(commit).await?)
+    }
+
+    /// Removes some turns of a conversation that was deleted. Says whether there may be more.
+    ///
+    /// # Errors
+    /// [`Error`] if the store does not answer.
+    pub async fn remove_turns(&self, id: ConversationId) -> Result<bool, Error> {
+        let page = self.rows(id, &PageRequest::first(REMOVED_AT_ONCE)).await?;
+        if page.items.is_empty() {
+            return Ok(false);
+        }
+        let commit = page
+            .items
+            .iter()
+            .fold(Commit::new(self.tenant), |commit, turn| {
+                commit.discard(turn.key())
+            });
+        self.store.commit(commit).await?;
+        Ok(page.next.is_some())
     }
 
     /// Begins a turn, or queues it, as `on_busy` says, or the conversation's own policy.
@@ -220,17 +299,13 @@ impl Conversations<'_> {
     ) -> Result<Execution, TurnRefused> {
         let mut attempt = 0;
         loop {
-            let (commit, begun, ends) = self.turn(cause, id, run, on_busy).await?;
+            let (commit, begun) = self.turn(cause, id, run, on_busy).await?;
             match self.store.commit(commit).await {
-                Ok(()) => {
-                    if let Some((open, failure)) = ends {
-                        self.end_turn(cause, open, failure).await?;
-                    }
-                    return Ok(begun);
-                }
+                Ok(()) => return Ok(begun),
                 Err(error) if error.is_raced() && attempt < TRIES => {
                     attempt += 1;
-                    tokio::time::sleep(crate::commit::conflict_delay(attempt.min(4))).await;
+                    let delay = crate::commit::conflict_delay(attempt.min(MAX_DOUBLINGS));
+                    tokio::time::sleep(delay).await;
                 }
                 Err(error) => return Err(Error::from(error).into()),
             }
@@ -243,7 +318,7 @@ impl Conversations<'_> {
         id: ConversationId,
         run: &NewRun,
         on_busy: Option<OnBusy>,
-    ) -> Result<(Commit, Execution, Option<(ExecutionId, Failure)>), TurnRefused> {
+    ) -> Result<(Commit, Execution), TurnRefused> {
         let before = self.get(id).await?.ok_or(TurnRefused::Missing)?;
         if before.agent != run.execution().agent {
             return Err(TurnRefused::OtherAgent);
@@ -268,92 +343,92 @@ impl Conversations<'_> {
             created_at: now,
         };
         let executions = self.store.executions(self.tenant);
-        let commit = Commit::new(self.tenant).create(&row);
-        let Some(open) = before.active else {
-            after.active = Some(execution.id);
-            let commit = commit.replace(&after, before.version);
-            let commit = executions.add_run(commit, cause, &run).await?;
-            return Ok((commit, execution, None));
-        };
+        let mut commit = Commit::new(self.tenant).create(&row);
         let policy = on_busy.unwrap_or(before.on_busy);
-        if policy == OnBusy::Reject {
-            return Err(TurnRefused::Busy(open));
-        }
-        if before.waiting.len() >= MAX_WAITING_TURNS {
-            return Err(TurnRefused::Full);
-        }
-        let mut commit = executions.add_queued(commit, cause, &run, false);
-        let ends = match policy {
-            OnBusy::Reject | OnBusy::Enqueue => {
-                after.waiting.push(execution.id);
-                None
+        match (self.open_turn(&before).await?, policy) {
+            (None, _) => {
+                after.active = Some(execution.id);
+                commit = executions.add_run(commit, cause, &run).await?;
             }
-            OnBusy::Interrupt => {
-                after.waiting.insert(0, execution.id);
-                let message = "A newer turn of the conversation took its place.";
-                Some((open, Failure::new("interrupted", message)))
-            }
-            OnBusy::Rollback => {
-                after.waiting.insert(0, execution.id);
-                if let Some(row) = self.row_of(open).await? {
-                    commit = commit.put(&ConversationTurn {
-                        rolled_back: true,
-                        ..row
-                    });
+            (Some(open), OnBusy::Reject) => return Err(TurnRefused::Busy(open.id)),
+            (Some(_), OnBusy::Enqueue) => {
+                if before.waiting.len() >= MAX_WAITING_TURNS {
+                    return Err(TurnRefused::Full);
                 }
+                after.waiting.push(execution.id);
+                commit = executions.add_queued(commit, cause, &run, false);
+            }
+            (Some(open), OnBusy::Interrupt) => {
+                after.active = Some(execution.id);
+                after.remember(open.id);
+                let message = "A newer turn of the conversation took its place.";
+                let failure = Failure::new("interrupted", message);
+                commit = executions
+                    .add_takeover(commit, cause, &open, &failure, &run)
+                    .await?;
+            }
+            (Some(open), OnBusy::Rollback) => {
+                after.active = Some(execution.id);
+                commit = self.add_rollback(commit, &open).await?;
                 let message = "A newer turn of the conversation took it back.";
-                Some((open, Failure::new("rolled_back", message)))
+                let failure = Failure::new("rolled_back", message);
+                commit = executions
+                    .add_takeover(commit, cause, &open, &failure, &run)
+                    .await?;
             }
+        }
+        Ok((commit.replace(&after, before.version), execution))
+    }
+
+    /// The turn that is open, as it stands.
+    async fn open_turn(&self, conversation: &Conversation) -> Result<Option<Execution>, ReadError> {
+        let Some(active) = conversation.active else {
+            return Ok(None);
         };
-        Ok((commit.replace(&after, before.version), execution, ends))
+        let open = self.store.executions(self.tenant).get(active).await?;
+        // Whoever ended it has changed the conversation since it was read, and what is made of it
+        // will be refused.
+        Ok(open.filter(|open| !open.state.is_terminal()))
     }
 
-    async fn row_of(&self, execution: ExecutionId) -> Result<Option<ConversationTurn>, ReadError> {
-        let executions = self.store.executions(self.tenant);
-        let turn = executions
-            .get(execution)
-            .await?
-            .and_then(|execution| execution.conversation);
-        match turn {
-            Some(turn) => {
-                let key = keys::turn(self.tenant.org(), turn.id, turn.turn);
-                self.store.get(&key).await
-            }
-            None => Ok(None),
-        }
+    async fn add_rollback(&self, commit: Commit, open: &Execution) -> Result<Commit, ReadError> {
+        let Some(turn) = open.conversation else {
+            return Ok(commit);
+        };
+        let key = keys::turn(self.tenant.org(), turn.id, turn.turn);
+        Ok(match self.store.get::<ConversationTurn>(&key).await? {
+            Some(row) => commit.put(&ConversationTurn {
+                rolled_back: true,
+                ..row
+            }),
+            None => commit,
+        })
     }
 
-    /// Ends the open turn for the one that takes its place. Should this not come to pass, the new
-    /// turn waits for the end of the open one, as if it were enqueued.
-    async fn end_turn(
-        &self,
-        cause: &Cause,
-        open: ExecutionId,
-        failure: Failure,
-    ) -> Result<(), Error> {
-        let executions = self.store.executions(self.tenant);
-        if let Some(open) = executions.get(open).await? {
-            executions
-                .end(cause, open, ExecutionState::Cancelled, failure)
-                .await?;
-        }
-        Ok(())
+    /// Whether a run may have a place: it is no turn, or the one that is open.
+    pub(crate) async fn is_open(&self, execution: &Execution) -> Result<bool, ReadError> {
+        let Some(turn) = execution.conversation else {
+            return Ok(true);
+        };
+        let conversation = self.get(turn.id).await?;
+        Ok(conversation.is_none_or(|conversation| conversation.active == Some(execution.id)))
     }
 
-    /// Adds to the end of a turn that the next one begins, which is returned; the caller gives it
-    /// a place.
+    /// Adds to the end of a turn that the next one is open now. It is returned if it can go on; the
+    /// caller gives it a place.
     pub(crate) async fn add_end(
         &self,
-        commit: Commit,
+        mut commit: Commit,
         turn: Turn,
         ended: &Execution,
     ) -> Result<(Commit, Option<Execution>), ReadError> {
         let Some(before) = self.get(turn.id).await? else {
             return Ok((commit, None));
         };
+        let now = self.store.now();
         let mut after = before.clone();
         after.version += 1;
-        after.updated_at = self.store.now();
+        after.updated_at = now;
         if before.active != Some(ended.id) {
             // It ended before its turn came.
             after.waiting.retain(|waiting| *waiting != ended.id);
@@ -362,6 +437,7 @@ impl Conversations<'_> {
             }
             return Ok((commit.replace(&after, before.version), None));
         }
+        after.remember(ended.id);
         let executions = self.store.executions(self.tenant);
         let mut next = None;
         while next.is_none() && !after.waiting.is_empty() {
@@ -369,55 +445,56 @@ impl Conversations<'_> {
             next = waiting.filter(|execution| !execution.state.is_terminal());
         }
         after.active = next.as_ref().map(|next| next.id);
+        if let Some(next) = next.as_mut() {
+            let was = next.version;
+            next.version += 1;
+            next.updated_at = now;
+            commit = commit.replace(next, was);
+        }
+        // One that was paused meanwhile is open, and goes on when it is resumed.
         let next = next.filter(|next| next.state == ExecutionState::Queued);
         Ok((commit.replace(&after, before.version), next))
     }
 
-    /// What was said before a turn, oldest first, at most [`TURNS_TOLD`]; turns that were rolled
-    /// back are left out.
+    /// What was said before the turn that is open, in the order in which the turns were open.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn before(&self, turn: Turn) -> Result<Vec<PastTurn>, ReadError> {
-        let list = keys::turns(self.tenant.org(), turn.id);
-        let page = PageRequest {
-            limit: TURNS_TOLD,
-            after: Some(kernel::cursor::Cursor::after(keys::turn_sort_key(
-                turn.turn,
-            ))),
+        let Some(conversation) = self.get(turn.id).await? else {
+            return Ok(Vec::new());
         };
-        let rows: Page<ConversationTurn> = self.store.page(&list, &page, Order::Descending).await?;
-        let kept: BTreeMap<ExecutionId, u32> = rows
-            .items
-            .into_iter()
-            .filter(|row| !row.rolled_back)
-            .map(|row| (row.execution, row.turn))
-            .collect();
-        let ids: Vec<ExecutionId> = kept.keys().copied().collect();
         let executions = self.store.executions(self.tenant);
-        let mut told = Vec::with_capacity(ids.len());
-        for execution in executions.get_many(&ids).await? {
-            if !execution.state.is_terminal() {
-                continue;
-            }
+        let mut told = Vec::with_capacity(conversation.history.len());
+        for execution in executions.get_many(&conversation.history).await? {
             let answer = match &execution.answer {
                 Some(answer) => answer.clone(),
-                None if execution.state == ExecutionState::Cancelled => said(
-                    &executions
-                        .stream_after(execution.id, 0, ENTRIES_READ)
-                        .await?,
-                ),
+                None if execution.state == ExecutionState::Cancelled => {
+                    let after = execution
+                        .last_sequence
+                        .saturating_sub(u64::from(ENTRIES_READ));
+                    said(
+                        &executions
+                            .stream_after(execution.id, after, ENTRIES_READ)
+                            .await?,
+                    )
+                }
                 None => String::new(),
             };
-            told.push(PastTurn {
-                turn: kept[&execution.id],
+            let position = conversation
+                .history
+                .iter()
+                .position(|id| *id == execution.id);
+            let past = PastTurn {
+                execution: execution.id,
                 input: execution.input,
                 answer,
                 state: execution.state,
-            });
+            };
+            told.push((position, past));
         }
-        told.sort_by_key(|past| past.turn);
-        Ok(told)
+        told.sort_by_key(|(position, _)| *position);
+        Ok(told.into_iter().map(|(_, past)| past).collect())
     }
 }
 
@@ -434,15 +511,4 @@ fn said(entries: &[StreamEntry]) -> String {
         }
     }
     text
-}
-
-impl TurnRefused {
-    /// Whether the conversation was changed again and again meanwhile.
-    #[must_use]
-    pub fn is_contended(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(Error::Commit(CommitError::Changed { .. }))
-        )
-    }
 }

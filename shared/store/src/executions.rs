@@ -335,7 +335,7 @@ impl Executions<'_> {
         cause: &Cause,
         run: &NewRun,
     ) -> Result<Commit, ReadError> {
-        let (commit, entered) = self.add_enter(commit, &run.execution).await?;
+        let (commit, entered) = self.enter(commit, &run.execution, true).await?;
         Ok(self.add_queued(commit, cause, run, entered))
     }
 

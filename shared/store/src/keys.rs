@@ -545,18 +545,22 @@ pub(crate) fn turns(org: OrgId, conversation: ConversationId) -> Collection {
     )
 }
 
-// Admission: which runs of an org may run now. All of it is one partition, read by one query:
-// places of agents, places of the org, then the runs that wait for a place, oldest first.
+// Admission: which runs of an org may run now. The org has a partition, and each agent whose runs
+// are limited: places first, then the runs that wait for one, oldest first.
 
 pub(crate) fn admission(org: OrgId) -> Collection {
     collection(Table::Work, format!("ORG#{org}#ADMISSION"))
 }
 
+pub(crate) fn agent_admission(org: OrgId, agent: AgentId) -> Collection {
+    collection(Table::Work, format!("ORG#{org}#ADMISSION#{agent}"))
+}
+
 pub(crate) fn agent_place(org: OrgId, agent: AgentId, number: u32) -> Key {
     key(
         Table::Work,
-        format!("ORG#{org}#ADMISSION"),
-        format!("AGENT#{agent}#{number:04}"),
+        format!("ORG#{org}#ADMISSION#{agent}"),
+        format!("PLACE#{number:04}"),
     )
 }
 
@@ -565,6 +569,14 @@ pub(crate) fn org_place(org: OrgId, number: u32) -> Key {
         Table::Work,
         format!("ORG#{org}#ADMISSION"),
         format!("PLACE#{number:04}"),
+    )
+}
+
+pub(crate) fn run_waiting_for_agent(org: OrgId, agent: AgentId, execution: ExecutionId) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#ADMISSION#{agent}"),
+        format!("WAITING#{execution}"),
     )
 }
 
@@ -736,6 +748,7 @@ mod tests {
             agent_place(o, a, 2),
             org_place(o, 2),
             waiting_run(o, e),
+            run_waiting_for_agent(o, a, e),
             event(o, v),
             audit_head(o),
             audit_entry(o, 44),

@@ -17,7 +17,7 @@ use crate::record::{Item, Record, ShapeError, from_item};
 const BATCH_LIMIT: usize = 100;
 const BATCH_ROUNDS: u32 = 8;
 /// The most bytes of items in one page: a function's reply has at most 6 MB.
-const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
+pub(crate) const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// Why nothing could be read.
 #[derive(Debug, thiserror::Error)]

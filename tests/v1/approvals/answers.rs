@@ -10,15 +10,9 @@ use serde_json::{Value, json};
 use work::JobState;
 
 use super::{Office, answer, answer_path, execution, job, shown};
-use crate::support::asked::may_remember;
+use crate::support::asked::{may_remember, question};
 use crate::support::instance::Instance;
 use crate::support::{World, ended, eventually, stream, tenant, text};
-
-fn question() -> ApprovalSubject {
-    ApprovalSubject::Question {
-        question: "How much may it cost?".to_owned(),
-    }
-}
 
 fn interrupted() -> ApprovalSubject {
     ApprovalSubject::UnknownOutcome {

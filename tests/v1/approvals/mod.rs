@@ -3,6 +3,7 @@
 mod answers;
 mod links;
 mod policies;
+mod runs;
 
 use domain::approval::{ApprovalPolicy, ApprovalSubject};
 use serde_json::{Value, json};

@@ -13,7 +13,7 @@ async fn cancel(api: &Api, execution: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_run_that_is_cancelled_while_the_model_speaks_records_nothing_more() {
+async fn a_run_that_is_cancelled_while_the_model_speaks_does_nothing_more_but_pay() {
     let gate = Gate::new();
     let model = Scripted::new([
         Turn::calls([("remember", json!({ "text": "Too late" }))]).gated_after(1, &gate),
@@ -46,11 +46,16 @@ async fn a_run_that_is_cancelled_while_the_model_speaks_records_nothing_more() {
         job.filter(|job| job.state.is_terminal())
     })
     .await;
-    assert_eq!(
-        admin.get(&format!("/v1/executions/{execution}")).await.ok(),
-        cancelled
-    );
-    assert_eq!(trace(&admin, &cancelled).await, before);
+    // What the model had said by then is paid for, and shown; nothing follows from it.
+    let after = admin.get(&format!("/v1/executions/{execution}")).await.ok();
+    assert_eq!(after["usage"]["model_calls"], 1);
+    for unchanged in ["state", "answer", "finished_at", "steps", "last_sequence"] {
+        assert_eq!(after[unchanged], cancelled[unchanged], "{unchanged}");
+    }
+    assert!(before[0]["outcome"].is_null());
+    let settled = trace(&admin, &cancelled).await;
+    assert_eq!(settled.len(), 1);
+    assert_eq!(settled[0]["outcome"]["tool_calls"][0]["name"], "remember");
     assert_eq!(whole(&admin, &execution).await, events);
     let memories = format!("/v1/agents/{}/memory", text(&guide["id"]));
     assert_eq!(admin.list(&memories).await.len(), 0);

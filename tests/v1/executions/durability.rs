@@ -48,6 +48,7 @@ fn setup(folder: &Path, port: u16, model: Scripted) -> Setup {
         model,
         outbound,
         data: Some(folder.to_owned()),
+        ..Setup::default()
     }
 }
 

@@ -143,7 +143,7 @@ async fn a_run_ends_at_its_deadline_though_the_model_says_nothing() {
     });
     let guide = admin.create("/v1/agents", &body).await;
     let execution = run(&admin, &guide).await;
-    assert_eq!(execution["state"], "failed");
+    assert_eq!(execution["state"], "expired");
     assert_eq!(execution["failure"]["code"], "deadline_exceeded");
     assert!(
         text(&execution["failure"]["message"]).contains("1 seconds"),
@@ -209,6 +209,6 @@ async fn a_model_that_panics_harms_no_other_run() {
         assert_eq!(run(&admin, &good).await["state"], "completed");
     }
     let failed = within("the bad run ends", ended(&admin, &failing)).await;
-    assert_eq!(failed["state"], "failed", "{failed}");
+    assert_eq!(failed["state"], "expired", "{failed}");
     assert!(!failed.to_string().contains("as it was told"), "{failed}");
 }

@@ -114,6 +114,7 @@ async fn world(model: &Scripted, outbound: Policy) -> World {
         model: model.clone(),
         outbound,
         data: None,
+        ..Setup::default()
     })
     .await
 }

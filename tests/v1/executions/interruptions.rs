@@ -71,8 +71,9 @@ fn sends_an_order() -> Scripted {
     })
 }
 
-/// Kills the worker while the service is called, and has another go on. What the tool call gave.
-async fn killed_during_the_call(idempotent: bool) -> (String, bool, u32) {
+/// Kills the worker while the service is called, and has another go on; if people are asked what
+/// became of the call, they say this. What the tool call gave, and how often the service was called.
+async fn killed_during_the_call(idempotent: bool, said: &Value) -> (String, bool, u32) {
     let (bare, service) = (Bare::start().await, Silent::start().await);
     let admin = bare.founder("ada").await;
     let tool = service.tool(&admin, idempotent).await;
@@ -90,7 +91,23 @@ async fn killed_during_the_call(idempotent: bool) -> (String, bool, u32) {
     }
     bare.bury_worker().await;
     bare.ring(&runner, &job, LONG).await;
-    let ended = admin.get(&format!("/v1/executions/{execution}")).await.ok();
+    let path = format!("/v1/executions/{execution}");
+    let mut ended = admin.get(&path).await.ok();
+    if !idempotent {
+        assert_eq!(ended["state"], "awaiting_input");
+        assert_eq!(bare.job(&job).await.state, work::JobState::Parked);
+        let interrupted = trace(&admin, &ended).await.pop().expect("the call");
+        assert_eq!(interrupted["unknown"], true, "{interrupted}");
+        let asked = admin.list("/v1/approvals?state=pending").await;
+        assert_eq!(asked.len(), 1);
+        assert_eq!(asked[0]["subject"]["kind"], "unknown_outcome");
+        let key = &asked[0]["subject"]["idempotency_key"];
+        assert_eq!(key, &json!(format!("{execution}-1-1")));
+        let answer = format!("/v1/approvals/{}/answer", text(&asked[0]["id"]));
+        admin.post(&answer, said).await.ok();
+        bare.ring(&runner, &job, LONG).await;
+        ended = admin.get(&path).await.ok();
+    }
     assert_eq!((&ended["state"], model.calls()), (&json!("completed"), 2));
     let mut results = results(&admin, &ended).await;
     assert_eq!(results.len(), 1);
@@ -99,18 +116,26 @@ async fn killed_during_the_call(idempotent: bool) -> (String, bool, u32) {
 }
 
 #[tokio::test]
-async fn a_tool_call_whose_outcome_is_unknown_is_not_made_again() {
-    let (content, is_error, calls) = killed_during_the_call(false).await;
-    assert!(
-        is_error && content.contains("may or may not have happened"),
-        "{content}"
-    );
+async fn a_tool_call_whose_outcome_is_unknown_is_shown_and_people_are_asked() {
+    let failed = json!({ "decision": "reject", "reason": "It never arrived." });
+    let (content, is_error, calls) = killed_during_the_call(false, &failed).await;
+    assert!(is_error && content.contains("It never arrived."), "{content}");
     assert_eq!(calls, 1);
+
+    let succeeded = json!({ "decision": "succeeded", "text": "Order 7 was sent." });
+    let (content, is_error, calls) = killed_during_the_call(false, &succeeded).await;
+    assert!(!is_error && content.contains("Order 7"), "{content}");
+    assert_eq!(calls, 1);
+
+    let (content, is_error, calls) =
+        killed_during_the_call(false, &json!({ "decision": "retry" })).await;
+    assert!(!is_error && content.contains("shipped"), "{content}");
+    assert_eq!(calls, 2);
 }
 
 #[tokio::test]
 async fn a_tool_that_takes_a_key_is_called_again_under_the_same() {
-    let (content, is_error, calls) = killed_during_the_call(true).await;
+    let (content, is_error, calls) = killed_during_the_call(true, &Value::Null).await;
     assert!(!is_error && content.contains("shipped"), "{content}");
     assert_eq!(calls, 2);
 }

@@ -115,7 +115,7 @@ async fn what_an_agent_remembers_is_found_with_no_other_agent_and_no_other_org()
                 .get(&format!("{}?limit=100", path(&one.agent)))
                 .await;
             for answer in [&recalled, &listed] {
-                assert_eq!(body_of(&answer).contains(target.as_str()), own, "{answer}");
+                assert_eq!(body_of(answer).contains(target.as_str()), own, "{answer}");
                 looked += 1;
             }
         }

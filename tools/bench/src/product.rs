@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use domain::price::PriceMap;
 use file_processor::Reader;
 use http::{HeaderName, Method, Request, header};
 use http_body_util::Full;
@@ -66,6 +67,7 @@ impl Product {
             data: Some(folder.path().join("data")),
             model,
             outbound: Policy::public(),
+            prices: PriceMap::built_in(),
             files: Reader::of_this_program()?,
         })
         .await?;

@@ -17,6 +17,7 @@ use crate::evidence::{self, Evidence};
 use crate::fleet::Fleet;
 use crate::history::{History, RunFacts};
 use crate::party::Party;
+use crate::person;
 use crate::plan::Plan;
 use crate::script::Script;
 use crate::seeds::sequence;
@@ -36,9 +37,17 @@ pub(crate) async fn conduct(plan: &Plan, logs: Option<PathBuf>) -> anyhow::Resul
     let mut fleet = Fleet::start(plan, stage.orders(), Arc::clone(&history), logs).await?;
     let sweeping = tokio::spawn(sweep(stage.store_of(Party::Sweeper)?));
 
+    let answering = tokio::spawn(person::answer_all(
+        plan.seed,
+        stage.store_of(Party::Starter)?,
+        stage.agents.clone(),
+        Arc::clone(&history),
+    ));
+
     let played = play(plan, &stage, &mut fleet).await;
     fleet.end().await?;
     sweeping.abort();
+    answering.abort();
     stage.tables.settle().await;
     played?;
     let store = stage.undisturbed()?;

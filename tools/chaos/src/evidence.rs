@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::agent::Agent;
+use domain::budget::{Account, Budget};
 use domain::execution::{Effect, Execution, StreamEntry};
 use domain::task::Task;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kernel::cursor::PageRequest;
+use store::budgets::Verification;
 use store::tasks::TaskFilter;
 use store::{Store, Tenant};
 use work::{Job, JobStore as _};
@@ -30,7 +32,15 @@ pub(crate) struct Evidence {
     pub(crate) runs: Vec<RunEvidence>,
     /// How often each title stands among the tasks.
     pub(crate) titles: BTreeMap<String, u64>,
+    pub(crate) accounts: Vec<AccountEvidence>,
     pub(crate) took: Duration,
+}
+
+/// A budget, as it ended.
+#[derive(Debug)]
+pub(crate) struct AccountEvidence {
+    pub(crate) budget: Budget,
+    pub(crate) ledger: Verification,
 }
 
 /// An execution, as it ended.
@@ -62,15 +72,24 @@ pub(crate) async fn gather(
         .buffered(READERS)
         .try_collect()
         .await?;
-    let mut titles = BTreeMap::new();
+    let (mut titles, mut accounts) = (BTreeMap::new(), Vec::new());
     for agent in agents {
-        read_titles(store, Tenant::authorised(agent.org), &mut titles).await?;
+        let tenant = Tenant::authorised(agent.org);
+        read_titles(store, tenant, &mut titles).await?;
+        let budgets = store.budgets(tenant);
+        for account in [Account::Org, Account::Agent { id: agent.id }] {
+            if let Some(budget) = budgets.get(account).await? {
+                let ledger = budgets.verify(account).await?;
+                accounts.push(AccountEvidence { budget, ledger });
+            }
+        }
     }
     Ok(Evidence {
         plan,
         facts,
         runs,
         titles,
+        accounts,
         took,
     })
 }

@@ -94,6 +94,14 @@ struct JobFacts {
     open_hold: Option<usize>,
 }
 
+/// What a write says of a job.
+#[derive(Debug, Clone, Copy)]
+struct JobRow {
+    version: u64,
+    fence: u64,
+    leased: bool,
+}
+
 /// What the queues were made to do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RingFacts {
@@ -138,6 +146,8 @@ pub(crate) struct Facts {
     pub(crate) thrown_away: u64,
     /// Calls of servers by somebody who should not have known of them.
     pub(crate) strange_calls: Vec<String>,
+    /// Every write of a job's row, for the story of what went wrong.
+    rows: HashMap<JobId, Vec<(Instant, Party, JobRow)>>,
     jobs: HashMap<JobId, JobFacts>,
     jobs_of: HashMap<ExecutionId, JobId>,
     numbers: HashMap<ExecutionId, u64>,
@@ -320,9 +330,15 @@ impl Facts {
         self.runs.values().filter(open).count()
     }
 
-    /// Jobs that were written and have not ended.
+    /// Jobs of executions that were written and have not ended.
     pub(crate) fn open_jobs(&self) -> usize {
-        self.jobs.values().filter(|job| !job.ended).count()
+        let jobs = self.runs.values().filter_map(|run| self.jobs.get(&run.job));
+        jobs.filter(|job| !job.ended).count()
+    }
+
+    /// The number of an execution.
+    pub(crate) fn number_of(&self, execution: ExecutionId) -> Option<u64> {
+        self.numbers.get(&execution).copied()
     }
 
     /// Executions and jobs that have ended: what grows as long as something goes on.
@@ -334,6 +350,29 @@ impl Facts {
     /// Executions that have ended.
     pub(crate) fn ended(&self) -> usize {
         self.runs.values().filter(|run| run.ended).count()
+    }
+
+    /// What happened to a job in this time, in order, in seconds from its beginning.
+    pub(crate) fn story(&self, job: JobId, since: Instant, until: Instant) -> String {
+        let mut events: Vec<(Instant, String)> = Vec::new();
+        for (at, who, row) in self.rows.get(&job).into_iter().flatten() {
+            let state = if row.leased { "leased" } else { "free" };
+            let text = format!("v{} {state} fence {} by {who}", row.version, row.fence);
+            events.push((*at, text));
+        }
+        for (at, trouble) in self.troubles.get(&job).into_iter().flatten() {
+            events.push((*at, format!("{trouble:?}").to_lowercase()));
+        }
+        for (who, at) in self.deliveries.get(&job).into_iter().flatten() {
+            events.push((*at, format!("doorbell to {who}")));
+        }
+        events.retain(|(at, _)| (since..=until).contains(at));
+        events.sort_by_key(|(at, _)| *at);
+        let events = events.into_iter().map(|(at, text)| {
+            let seconds = at.duration_since(since).as_secs_f64();
+            format!("{seconds:.1} {text}")
+        });
+        events.collect::<Vec<_>>().join(", ")
     }
 
     fn jobs_about(&self, about: &About) -> Vec<JobId> {
@@ -393,9 +432,17 @@ impl Facts {
                 if *version <= known.version {
                     return;
                 }
+                let written = JobRow {
+                    version: *version,
+                    fence: *fence,
+                    leased: *leased,
+                };
+                self.rows.entry(*id).or_default().push((now, who, written));
                 let claimed = *leased && *fence > known.fence;
                 let taken = known.leased && known.holder != Some(who) && (claimed || !leased);
-                let holder_lives = known.holder.is_some_and(|it| !self.killed.contains_key(&it));
+                let holder_lives = known
+                    .holder
+                    .is_some_and(|it| !self.killed.contains_key(&it));
                 if taken && holder_lives {
                     let troubles = self.troubles.entry(*id).or_default();
                     troubles.push((now, Trouble::Lapse));
@@ -497,8 +544,18 @@ mod tests {
             call: 0,
         };
         let settle = Row::Effect { key, settled: true };
-        history.written(FIRST, Some("t"), Instant::now(), std::slice::from_ref(&settle));
-        history.written(FIRST, Some("t"), Instant::now(), std::slice::from_ref(&settle));
+        history.written(
+            FIRST,
+            Some("t"),
+            Instant::now(),
+            std::slice::from_ref(&settle),
+        );
+        history.written(
+            FIRST,
+            Some("t"),
+            Instant::now(),
+            std::slice::from_ref(&settle),
+        );
         assert_eq!(history.so_far().effects[&key].settled.len(), 1);
         history.written(FIRST, None, Instant::now(), &[row(5, 2, true)]);
         history.written(FIRST, None, Instant::now(), &[row(4, 1, true)]);

@@ -88,7 +88,6 @@ impl Plan {
             kills: 15,
             workers: 4,
             window: 30,
-            lease: Duration::from_secs(3),
             droppable: 3,
             patience: Duration::from_secs(60),
             killing_ends: 0.6,
@@ -100,13 +99,13 @@ impl Plan {
     /// A run that has to be found wanting.
     pub(crate) fn control(seed: u64, control: Control) -> Self {
         Self {
-            executions: 30,
-            kills: 6,
-            workers: 3,
-            window: 30,
+            executions: 16,
+            kills: 3,
+            workers: 2,
+            window: 16,
             droppable: 0,
             patience: Duration::from_secs(10),
-            limit: Duration::from_secs(20),
+            limit: Duration::from_secs(25),
             control: Some(control),
             ..Self::short(seed)
         }

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::checks::{Verdict, recoveries, unknown_results};
+use crate::checks::{Recovery, Verdict, asked_of_people, recoveries};
 use crate::evidence::Evidence;
 use crate::history::Trouble;
 use crate::proxy::Fault;
 
 /// The most violations of one rule that are shown, and of each so many characters.
 const MOST_SHOWN: usize = 5;
-const MOST_CHARS: usize = 160;
+const MOST_CHARS: usize = 600;
 
 /// Everything about one run.
 pub(crate) fn report(evidence: &Evidence, verdicts: &[Verdict]) -> String {
@@ -45,8 +45,14 @@ fn counts(evidence: &Evidence) -> String {
     let unknown_starts = evidence.runs.iter().filter(|run| !run.facts.acknowledged);
     let present = unknown_starts.clone().filter(|run| run.execution.is_some());
     let calls = |model: bool| {
-        let of_kind = facts.effects.iter().filter(move |(key, _)| (key.call == 0) == model);
-        let all = of_kind.clone().map(|(_, one)| one.calls.len()).sum::<usize>();
+        let of_kind = facts
+            .effects
+            .iter()
+            .filter(move |(key, _)| (key.call == 0) == model);
+        let all = of_kind
+            .clone()
+            .map(|(_, one)| one.calls.len())
+            .sum::<usize>();
         let again = of_kind.map(|(_, one)| one.calls.len().saturating_sub(1));
         (all, again.sum::<usize>())
     };
@@ -60,28 +66,62 @@ fn counts(evidence: &Evidence) -> String {
     let (rings, late) = (facts.rings, facts.late);
     let mut table = Table::default();
     table.row("executions acknowledged", acknowledged.count());
-    table.row("  not acknowledged, of them there", format!("{}, {}", unknown_starts.count(), present.count()));
+    table.row(
+        "  not acknowledged, of them there",
+        format!("{}, {}", unknown_starts.count(), present.count()),
+    );
     table.row("workers killed", facts.killed.len());
     table.row("  jobs they held", facts.holds.len());
     table.row("leases that the living lost", lapses.count());
-    table.row("model calls, of them again", format!("{}, {}", model.0, model.1));
-    table.row("tool calls, of them again", format!("{}, {}", tools.0, tools.1));
-    table.row("replies cut short, of them midway", format!("{}, {}", cut_short.count(), mid_reply.count()));
-    table.row("tool results shown as unknown", unknown_results(evidence));
-    table.row("doorbells rung, of them by the sweeper", format!("{}, {}", rings.sent, rings.by_sweeper));
-    table.row("  dropped, doubled, delayed, overtaken", format!("{}, {}, {}, {}", rings.dropped, rings.duplicated, rings.delayed, rings.overtaken));
-    table.row("writes after their attempt, of them done", format!("{}, {}", late.stale, late.stale_applied));
+    table.row(
+        "model calls, of them again",
+        format!("{}, {}", model.0, model.1),
+    );
+    table.row(
+        "tool calls, of them again",
+        format!("{}, {}", tools.0, tools.1),
+    );
+    table.row(
+        "replies cut short, of them midway",
+        format!("{}, {}", cut_short.count(), mid_reply.count()),
+    );
+    let (asked, given_up) = asked_of_people(evidence);
+    table.row(
+        "interrupted calls asked about, given up",
+        format!("{asked}, {given_up}"),
+    );
+    table.row(
+        "doorbells rung, of them by the sweeper",
+        format!("{}, {}", rings.sent, rings.by_sweeper),
+    );
+    table.row(
+        "  dropped, doubled, delayed, overtaken",
+        format!(
+            "{}, {}, {}, {}",
+            rings.dropped, rings.duplicated, rings.delayed, rings.overtaken
+        ),
+    );
+    table.row(
+        "writes after their attempt, of them done",
+        format!("{}, {}", late.stale, late.stale_applied),
+    );
     table.row("late writes within their attempt", late.in_time);
     if facts.thrown_away > 0 {
         table.row("transactions thrown away", facts.thrown_away);
     }
-    table.row("recovery p50, p95, longest", spread(&found.plain));
-    table.row("  where two kills came in a row", format!("{} jobs; {}", found.twice.len(), spread(&found.twice)));
+    table.row("recovery p50, p95, longest", spread(took(&found.plain)));
+    table.row(
+        "  where two kills came in a row",
+        format!("{} jobs; {}", found.twice.len(), spread(took(&found.twice))),
+    );
     table.text
 }
 
-fn spread(times: &[Duration]) -> String {
-    let mut times = times.to_vec();
+fn took(recoveries: &[Recovery]) -> Vec<Duration> {
+    recoveries.iter().map(|recovery| recovery.took).collect()
+}
+
+fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let Some(longest) = times.last() else {
         return "none".to_owned();
@@ -99,7 +139,11 @@ fn faults(evidence: &Evidence) -> String {
     }
     text.push('\n');
     for (operation, requests) in &facts.requests {
-        let _ = write!(text, "{operation:<20} {requests:>9}", operation = operation.0);
+        let _ = write!(
+            text,
+            "{operation:<20} {requests:>9}",
+            operation = operation.0
+        );
         for fault in Fault::ALL {
             let met = facts.faults.get(&(operation.clone(), fault));
             let cell = match (met, fault.suits(operation)) {
@@ -119,7 +163,11 @@ fn judgement(verdicts: &[Verdict]) -> String {
     let mut text = format!("{:<80} {:>9} {:>9}\n", "invariant", "examined", "violated");
     for verdict in verdicts {
         let violated = verdict.violations.len();
-        let _ = writeln!(text, "{:<80} {:>9} {violated:>9}", verdict.rule, verdict.examined);
+        let _ = writeln!(
+            text,
+            "{:<80} {:>9} {violated:>9}",
+            verdict.rule, verdict.examined
+        );
         for violation in verdict.violations.iter().take(MOST_SHOWN) {
             let shown: String = violation.chars().take(MOST_CHARS).collect();
             let _ = writeln!(text, "    {shown}");
@@ -148,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_spread_names_the_middle_and_the_end() {
-        assert_eq!(spread(&[]), "none");
+        assert_eq!(spread(Vec::new()), "none");
         let times: Vec<Duration> = (1..=100).rev().map(Duration::from_secs).collect();
-        assert_eq!(spread(&times), "50.0s, 95.0s, 100.0s");
+        assert_eq!(spread(times), "50.0s, 95.0s, 100.0s");
     }
 }

@@ -134,6 +134,12 @@ impl Script {
             .map_or(&[], Vec::as_slice)
     }
 
+    /// A tool call of a step, both from 1.
+    pub(crate) fn call(&self, step: u32, call: u32) -> Option<&ScriptedCall> {
+        let index = usize::try_from(call).ok()?.checked_sub(1)?;
+        self.calls(step).get(index)
+    }
+
     /// The effects that the journal of the execution must hold: step and call of each.
     pub(crate) fn effects(&self) -> Vec<(u32, u32)> {
         (1..=self.steps())
@@ -203,7 +209,11 @@ pub(crate) fn value_in(content: &str) -> String {
     if content["task_id"].is_string() {
         return NOTED.to_owned();
     }
-    let value = content["body"]["value"].as_str();
+    // A person may know what became of a call that was interrupted.
+    let value = match content["confirmed_by_a_person"].as_bool() {
+        Some(true) => content["result"].as_str(),
+        _ => content["body"]["value"].as_str(),
+    };
     value.unwrap_or(NO_VALUE).to_owned()
 }
 
@@ -255,6 +265,8 @@ mod tests {
     fn values_are_read_from_results_as_models_see_them() {
         let content = r#"{"status":200,"body":{"value":"ab12"}}"#;
         assert_eq!(value_in(content), "ab12");
+        let confirmed = r#"{"confirmed_by_a_person":true,"result":"ab12"}"#;
+        assert_eq!(value_in(confirmed), "ab12");
         assert_eq!(value_in(r#"{"task_id":"tsk_1"}"#), NOTED);
         assert_eq!(value_in("The outcome of this call is unknown"), NO_VALUE);
         assert_eq!(value_in(r#"{"status":500,"body":"x"}"#), NO_VALUE);

@@ -41,7 +41,11 @@ mod tests {
     fn a_sequence_repeats_and_differs_from_every_other() {
         let first = |seed, purpose, number| sequence(seed, purpose, number).random::<u64>();
         assert_eq!(first(1, "kills", 2), first(1, "kills", 2));
-        let others = [first(2, "kills", 2), first(1, "kill", 2), first(1, "kills", 3)];
+        let others = [
+            first(2, "kills", 2),
+            first(1, "kill", 2),
+            first(1, "kills", 3),
+        ];
         assert!(!others.contains(&first(1, "kills", 2)));
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::agent::Agent;
+use domain::budget::Account;
 use domain::event::Actor;
 use domain::user::User;
 use embedded::{Options, QueueSpec, Services, TableNames};
-use kernel::{OrgId, UserId};
+use kernel::{MicroCredits, OrgId, UserId};
 use serde_json::{Value, json};
 use store::config::Table;
 use store::{Cause, Store, Tenant};
@@ -29,6 +30,8 @@ const ORGS: usize = 4;
 const BUCKET: &str = "chaos";
 /// Longer than the sweeper leaves a doorbell alone, so that it is the one who rings again.
 const VISIBILITY: Duration = Duration::from_secs(90);
+/// More than all executions can spend.
+const GRANTED: MicroCredits = MicroCredits::new(100_000_000_000);
 /// The longest that a tool may take, in seconds.
 const TOOL_SECONDS: u32 = 3;
 
@@ -57,11 +60,7 @@ impl Stage {
         let queues = embedded::create_queues(&clients.sqs, &specs).await?;
 
         let endpoints = services.endpoints();
-        let before_tables = Arc::new(Tables::new(
-            &endpoints.dynamodb,
-            Arc::clone(&history),
-            plan,
-        ));
+        let before_tables = Arc::new(Tables::new(&endpoints.dynamodb, Arc::clone(&history), plan));
         let before_queues = Arc::new(Queues::new(&endpoints.sqs, Arc::clone(&history), plan));
         for queue in &queues {
             tokio::spawn(Arc::clone(&before_queues).pump(queue.url.clone()));
@@ -81,6 +80,7 @@ impl Stage {
             (Table::Knowledge, tables.knowledge),
             (Table::Audit, tables.audit),
             (Table::Ledger, tables.ledger),
+            (Table::Vault, tables.vault),
             (Table::Ephemeral, tables.ephemeral),
         ];
         let mut environment: BTreeMap<String, String> = names
@@ -96,6 +96,7 @@ impl Stage {
             ("OVERGLASS_MODEL_PROVIDER", "openai".to_owned()),
             ("OVERGLASS_MODEL", outside::MODEL.to_owned()),
             ("OPENAI_BASE_URL", format!("http://{model}/v1")),
+            (domain::price::VARIABLE, prices()),
         ] {
             environment.insert(name.to_owned(), value);
         }
@@ -165,6 +166,14 @@ impl Stage {
                 .create_org(&cause(), format!("Chaos {number}"), &founder)
                 .await?;
             let agent = furnish_org(&store, org.id, tool_port).await?;
+            // One org has no budget, one has one itself, one its agent, one both.
+            let budgets = store.budgets(Tenant::authorised(org.id));
+            let accounts = [Account::Org, Account::Agent { id: agent.id }];
+            for (bit, account) in accounts.into_iter().enumerate() {
+                if number >> bit & 1 == 1 {
+                    budgets.set(&cause(), account, GRANTED).await?;
+                }
+            }
             self.agents.push(agent);
         }
         Ok(())
@@ -188,6 +197,13 @@ async fn furnish_org(store: &Store, org: OrgId, tool_port: u16) -> anyhow::Resul
         "limits": { "max_steps": 10, "max_seconds": 3_600 },
     }))?;
     Ok(store.agents(tenant).create(&cause(), spec).await?)
+}
+
+/// What the model costs: credits are counted only where there is a price.
+fn prices() -> String {
+    let model = format!("openai::{}", outside::MODEL);
+    let price = json!({ "from": "2025-01-01", "input": 100_000_000, "output": 400_000_000 });
+    json!({ "models": { model: [price] } }).to_string()
 }
 
 fn http_tool(tool: ScriptedTool, idempotent: bool, port: u16) -> Value {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use agent_runner::AgentRunner;
 use anyhow::Context as _;
+use domain::price::PriceMap;
 use embedded::QueueSource;
 use lambda::batch;
 use llm::ModelConfig;
@@ -65,9 +66,10 @@ impl Orders {
     fn runner(&self, store: &Store) -> anyhow::Result<Runner> {
         let read = |name: &str| self.environment.get(name).cloned();
         let model = llm::build(&ModelConfig::from_env(&read)?)?;
+        let prices = PriceMap::from_env(&read)?;
         let policy = Policy::public().allow_loopback_ports([self.tool_port]);
         let outbound = outbound::Client::new(agent_runner::tool_policy(policy))?;
-        let agents = AgentRunner::new(store.clone(), model, outbound, domain::price::PriceMap::built_in());
+        let agents = AgentRunner::new(store.clone(), model, outbound, prices);
         let lease = Duration::from_millis(self.lease_ms);
         let config = RunnerConfig {
             lease,

@@ -10,6 +10,7 @@ use api::{ApiConfig, App, Problem, Routes};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::price::PriceMap;
 use embedded::{Options, QueueSpec, Services, TableNames};
 use identity::KeyEnvironment;
 use kernel::SystemClock;
@@ -44,6 +45,8 @@ pub struct HostOptions {
     pub model: Arc<dyn ChatModel>,
     /// What tools may reach.
     pub outbound: Policy,
+    /// What models cost.
+    pub prices: PriceMap,
     /// How files are read: each in a process of its own, or on a thread.
     pub files: file_processor::Reader,
 }
@@ -103,7 +106,12 @@ impl Host {
             }
         });
         let outbound = outbound::Client::new(agent_runner::tool_policy(options.outbound))?;
-        let agents = agent_runner::AgentRunner::new(store.clone(), options.model, outbound, domain::price::PriceMap::built_in());
+        let agents = agent_runner::AgentRunner::new(
+            store.clone(),
+            options.model,
+            outbound,
+            options.prices,
+        );
         let files = file_processor::handlers_with(&store, options.files);
         workers::start(&services, &store, agents, files, &stop, &tasks).await?;
         tasks.close();
@@ -158,6 +166,7 @@ pub fn routes() -> Routes {
         .merge(approvals::routes())
         .merge(audit::routes())
         .merge(budgets::routes())
+        .merge(conversations::routes())
         .merge(docs::routes())
         .merge(executions::routes())
         .merge(files::routes())

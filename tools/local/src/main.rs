@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use domain::audit::{AuditEntry, ChainVerifier};
+use domain::price::PriceMap;
 use file_processor::Reader;
 use kernel::env::process_environment;
 use llm::ModelConfig;
@@ -145,6 +146,7 @@ async fn start(port: u16, data: &Path, terminal: Terminal) -> anyhow::Result<Hos
         data: Some(data.to_owned()),
         model,
         outbound: Policy::public(),
+        prices: PriceMap::from_env(&process_environment)?,
         files: Reader::of_this_program()?,
     };
     Host::start(options).await

@@ -42,6 +42,7 @@ pub(crate) const API: &[ApiFunction] = &[
     },
     function("audit", audit::routes),
     function("budgets", budgets::routes),
+    function("conversations", conversations::routes),
     ApiFunction {
         pages: &["GET /docs", "GET /docs/{path}"],
         ..function("docs", docs::routes)

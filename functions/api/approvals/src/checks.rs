@@ -3,7 +3,10 @@
 use api::{App, FieldProblem, Problem};
 use domain::agent::ToolRef;
 use domain::approval::{Approval, ApprovalAnswer, ApprovalSubject, Decision};
-use domain::tool::{ArgumentError, ArgumentSchema, Builtin, MAX_ARGUMENT_BYTES};
+use domain::tool::{
+    ArgumentError, ArgumentSchema, Builtin, MAX_ARGUMENT_BYTES, ToolAction, server_tool_name,
+};
+use serde::Deserialize;
 use serde_json::Value;
 use store::{ReadError, Tenant};
 
@@ -103,9 +106,43 @@ async fn parameters(
             ToolRef::Builtin(_) => None,
         })
         .collect();
-    let tools = store.tools(tenant).get_many(&registered).await?;
-    let found = tools.into_iter().find(|known| known.spec.name == tool);
-    Ok(found.map(|tool| tool.spec.parameters))
+    for known in store.tools(tenant).get_many(&registered).await? {
+        match &known.spec.action {
+            ToolAction::Http(_) if known.spec.name == tool => {
+                return Ok(Some(known.spec.parameters));
+            }
+            ToolAction::Http(_) => {}
+            ToolAction::Mcp(_) => {
+                let listing = store.mcp_listings(tenant).get(known.id).await?;
+                let found = listing.and_then(|kept| of_server(kept.list, &known.spec.name, tool));
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What matters here of the list that a server gave of its tools.
+#[derive(Deserialize)]
+struct ServerTools {
+    tools: Vec<ServerTool>,
+}
+
+#[derive(Deserialize)]
+struct ServerTool {
+    name: String,
+    input_schema: Value,
+}
+
+/// The JSON Schema of the tool that a model knows by this name, in the list of a server.
+fn of_server(list: Value, server: &str, tool: &str) -> Option<Value> {
+    let list: ServerTools = serde_json::from_value(list).ok()?;
+    list.tools
+        .into_iter()
+        .find(|known| server_tool_name(server, &known.name) == tool)
+        .map(|known| known.input_schema)
 }
 
 fn bad_arguments(error: ArgumentError) -> Problem {
@@ -248,6 +285,23 @@ mod tests {
         );
         let large = Some(json!({ "order": "x".repeat(MAX_ARGUMENT_BYTES) }));
         assert_eq!(refused(&open, Decision::Approve, large, None), field);
+    }
+
+    #[test]
+    fn a_tool_of_a_server_is_found_by_the_name_that_models_know() {
+        let schema = json!({ "type": "object" });
+        let list = json!({
+            "tools": [
+                { "name": "list", "description": "", "input_schema": {} },
+                { "name": "Get.Order", "description": "", "input_schema": schema },
+            ],
+            "skipped": [], "truncated": false, "fresh_for": null,
+        });
+        let found = |tool| of_server(list.clone(), "crm", tool);
+        assert_eq!(found("crm__get_order"), Some(schema));
+        assert_eq!(found("Get.Order"), None);
+        assert_eq!(found("erp__get_order"), None);
+        assert_eq!(of_server(json!("?"), "crm", "crm__list"), None);
     }
 
     #[test]

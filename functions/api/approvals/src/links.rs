@@ -108,9 +108,8 @@ async fn holder(
         caller.require_admission(approval, app).await?;
         let is_member = caller.role().is_some();
         if matches!(caller.principal(), Principal::User(_)) && !is_member {
-            return Err(Problem::forbidden(
-                "Not for you: a link answers for a member of the organization.",
-            ));
+            let message = "must name a member: you are none of this organization";
+            return Err(Problem::invalid_field("/approver_user_id", message));
         }
         return Ok(myself);
     };

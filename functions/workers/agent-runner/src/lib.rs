@@ -35,6 +35,7 @@
 //! | [`citations`] | markers in answers and the places they stand for |
 //! | [`journal`] | the effects of a run |
 //! | [`consolidate`] | `memory.consolidate`: the upkeep of an agent's memories |
+//! | [`removal`] | `conversation.remove`: what a deleted conversation has left |
 //!
 //! Each uses only those below it.
 
@@ -50,6 +51,7 @@ mod model_call;
 mod payment;
 mod recall;
 mod record;
+mod removal;
 mod reply;
 mod run;
 mod servers;
@@ -68,6 +70,7 @@ use llm::{ChatModel, ModelConfig};
 use outbound::{Client, Limits, Policy};
 use store::Store;
 use store::budgets::RAISED_JOB;
+use store::conversations::REMOVE_JOB;
 use store::executions::{AUTHORISED_JOB, CANCEL_JOB, RUN_JOB, RunPayload};
 use store::memories::upkeep::CONSOLIDATE_JOB;
 use work::{Attempt, Handler, Outcome};
@@ -110,10 +113,7 @@ pub fn from_environment(store: &Store) -> Result<Vec<Arc<dyn Handler>>, lambda::
     let prices = PriceMap::from_env(&process_environment)?;
     let store = lambda::with_vault(store.clone())?;
     Ok(vec![Arc::new(AgentRunner::new(
-        store,
-        model,
-        outbound,
-        prices,
+        store, model, outbound, prices,
     ))])
 }
 
@@ -138,6 +138,7 @@ impl Handler for AgentRunner {
             CONSOLIDATE_JOB,
             RAISED_JOB,
             AUTHORISED_JOB,
+            REMOVE_JOB,
         ]
     }
 
@@ -146,6 +147,7 @@ impl Handler for AgentRunner {
             CONSOLIDATE_JOB => consolidate::consolidate(&self.store, &attempt).await,
             RAISED_JOB => budgets::raised(&self.store, &attempt).await,
             AUTHORISED_JOB => authorised::authorised(&self.store, &attempt).await,
+            REMOVE_JOB => removal::remove(&self.store, &attempt).await,
             kind => match attempt.payload::<RunPayload>() {
                 Ok(payload) if kind == CANCEL_JOB => {
                     drive::cancel(self, &attempt, payload.execution).await

@@ -13,8 +13,6 @@ use crate::run::Stop;
 
 /// How long a list of tools is used before it is asked for again, unless its server says less.
 const FRESH_FOR: Duration = Duration::from_secs(3_600);
-/// The most characters that every model provider allows in a tool's name.
-const MAX_NAME: usize = 64;
 
 /// What a server offers.
 pub(crate) enum Listed {
@@ -143,29 +141,4 @@ pub(crate) async fn call(
     Ok(client
         .call_tool(&description.name, arguments, options)
         .await)
-}
-
-/// The name by which a model knows a server's tool: what every provider accepts.
-pub(crate) fn name_for_model(server: &str, tool: &str) -> String {
-    let plain: String = tool
-        .chars()
-        .map(|letter| match letter.to_ascii_lowercase() {
-            letter if letter.is_ascii_alphanumeric() => letter,
-            _ => '_',
-        })
-        .collect();
-    let mut name = format!("{server}__{plain}");
-    name.truncate(MAX_NAME);
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_what_every_provider_accepts() {
-        assert_eq!(name_for_model("crm", "Get.Order-v2"), "crm__get_order_v2");
-        assert_eq!(name_for_model("crm", &"x".repeat(128)).len(), 64);
-    }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use domain::agent::{AgentSpec, ToolRef};
 use domain::approval::ApprovalPolicy;
 use domain::execution::{Execution, RequestedCall};
-use domain::tool::{ArgumentSchema, Builtin, MAX_ARGUMENT_BYTES, OnUnknown, Tool, ToolAction};
+use domain::tool::{
+    ArgumentSchema, Builtin, MAX_ARGUMENT_BYTES, OnUnknown, Tool, ToolAction, server_tool_name,
+};
 use kernel::{MicroCredits, ToolId};
 use mcp::ToolDescription;
 use serde_json::Value;
@@ -125,7 +127,7 @@ impl Toolbox {
     /// A server's claims about its tools are hints: that a call may be repeated is believed only
     /// where the org says so of the whole server.
     fn add_of_server(&mut self, spec: &AgentSpec, server: &Tool, description: ToolDescription) {
-        let name = servers::name_for_model(&server.spec.name, &description.name);
+        let name = server_tool_name(&server.spec.name, &description.name);
         if self.entries.contains_key(&name) {
             tracing::warn!(tool = %server.id, name, "two tools of a server have one name");
             return;

@@ -53,7 +53,12 @@ impl Run<'_> {
                 Ok(()) => return Ok(self.execution.deadline()),
                 Err(error) if error.is_raced() && attempt < TRIES => {
                     attempt += 1;
+                    let known = self.execution.version;
                     self.reload().await?;
+                    // Perhaps by an answer to what was about to be waited for: seen from the start.
+                    if self.execution.version != known && !waiting.approvals.is_empty() {
+                        return Err(Stop::Yield);
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -199,6 +204,8 @@ pub(crate) async fn begin(
     let commit = Commit::new(tenant).fenced_by(attempt.fence);
     let (commit, entered) = executions.add_enter(commit, &execution).await?;
     if !entered {
+        // Whoever pauses it meanwhile takes it out of line, and must find it there.
+        let commit = commit.unless_changed(&execution, execution.version);
         store.commit(commit).await?;
         return Err(Stop::Wait(execution.deadline().min(now.plus(IN_LINE))));
     }

@@ -34,9 +34,7 @@ fn example() -> PriceMap {
 #[test]
 fn each_kind_of_token_costs_its_own_and_fractions_are_rounded_up_once() {
     let prices = example();
-    let price = prices
-        .price_of("a::m", at("2026-02-01T00:00:00Z"))
-        .unwrap();
+    let price = prices.price_of("a::m", at("2026-02-01T00:00:00Z")).unwrap();
     for (used, micros) in [
         (tokens(0, 0, 0, 0, 0), 0),
         (tokens(1, 0, 0, 0, 0), 200),
@@ -70,9 +68,7 @@ fn each_kind_of_token_costs_its_own_and_fractions_are_rounded_up_once() {
 #[test]
 fn an_estimate_is_a_token_for_three_bytes_with_something_on_top_at_the_dearest_price() {
     let prices = example();
-    let price = prices
-        .price_of("a::m", at("2026-02-01T00:00:00Z"))
-        .unwrap();
+    let price = prices.price_of("a::m", at("2026-02-01T00:00:00Z")).unwrap();
     for (bytes, output, micros) in [
         (0, 0, 512 * 250),
         (1, 0, 513 * 250),
@@ -174,7 +170,12 @@ fn the_built_in_list_can_be_read_and_knows_what_it_should() {
         assert_eq!(cost / 100_000_000, dollars, "{model}");
     }
     // The price of a day long gone is still known.
-    let o3 = |when: &str| prices.price_of("openai::o3", at(when)).unwrap().cost(million);
+    let o3 = |when: &str| {
+        prices
+            .price_of("openai::o3", at(when))
+            .unwrap()
+            .cost(million)
+    };
     assert_eq!(o3("2025-05-01T00:00:00Z"), MicroCredits::new(5_000_000_000));
     assert_eq!(o3("2025-07-01T00:00:00Z"), MicroCredits::new(1_000_000_000));
     for (model, history) in &prices.models {

@@ -5,23 +5,46 @@
 //! more of one org's runs than it has places. Whoever frees a place gives it to the first run in
 //! line, in the same transaction: nothing has to notice that a place is free.
 //!
+//! A run of an agent with a limit of its own takes a place among that agent's runs first and only
+//! then one of the org, so there is a line for each such agent and one for the org: whoever is first
+//! in it can go as soon as a place is free.
+//!
+//! The rows are read, changed in memory and written on the condition that they are as they were
+//! read; no row is written by all. Two transactions that touch no common row could still miss each
+//! other: one run joins the line while the last place is given up, and nobody is left to call it.
+//! So whoever joins a line makes sure that somebody is there who will see it:
+//!
+//! - the first in line writes to a place that is held. Its holder, who leaves only if its place is
+//!   as it was read, then reads again and finds the line.
+//! - who comes later checks that another is still in line. That one gets a place only after this,
+//!   and finds the line when it leaves.
+//! - a holder who leaves while others stay in line without giving its place away tells another
+//!   holder in the same way.
+//!
 //! Runs that other runs call need no place: their root has one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::execution::Execution;
+use kernel::cursor::PageRequest;
 use kernel::{AgentId, ExecutionId, JobId, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Executions;
-use crate::keys::{self, Key};
+use crate::keys::{self, Collection, Key};
+use crate::read::Order;
 use crate::record::Record;
 use crate::{Commit, ReadError};
 
+#[cfg(test)]
+mod tests;
+
 /// The most places an org can have.
 pub const MAX_PLACES: u32 = 200;
-/// How many waiting runs are looked at to find one whose agent has room.
-const LOOKED_AT: usize = 1_000;
+/// How many of those in line are read. One or two are let in at once.
+const LINE_READ: u32 = 16;
+/// How many runs one change lets in, for the sake of its size.
+const LET_IN: usize = 4;
 
 /// A place that a run has among the runs of its org, or of its agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +55,8 @@ pub(crate) struct Place {
     /// The agent among whose runs the place is; absent for a place of the org.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) agent: Option<AgentId>,
+    #[serde(default)]
+    pub(crate) version: u64,
 }
 
 impl Record for Place {
@@ -42,6 +67,10 @@ impl Record for Place {
             Some(agent) => keys::agent_place(self.org, agent, self.number),
             None => keys::org_place(self.org, self.number),
         }
+    }
+
+    fn version(&self) -> u64 {
+        self.version
     }
 }
 
@@ -55,7 +84,13 @@ pub(crate) struct WaitingRun {
     /// The most runs of its agent at the same time, if they are limited.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) agent_limit: Option<u32>,
+    /// Whether it waits for a place among the runs of its agent; for one of the org, if not.
+    #[serde(default)]
+    pub(crate) for_agent: bool,
     pub(crate) since: Timestamp,
+    /// Always 1: who waits is not changed.
+    #[serde(default)]
+    pub(crate) version: u64,
 }
 
 impl WaitingRun {
@@ -66,7 +101,9 @@ impl WaitingRun {
             agent: execution.agent,
             job: execution.job,
             agent_limit: execution.limits.max_concurrent,
+            for_agent: false,
             since: now,
+            version: 1,
         }
     }
 }
@@ -75,12 +112,20 @@ impl Record for WaitingRun {
     const NOUN: &'static str = "waiting run";
 
     fn key(&self) -> Key {
-        keys::waiting_run(self.org, self.execution)
+        if self.for_agent {
+            keys::run_waiting_for_agent(self.org, self.agent, self.execution)
+        } else {
+            keys::waiting_run(self.org, self.execution)
+        }
+    }
+
+    fn version(&self) -> u64 {
+        self.version
     }
 }
 
-/// A row of the admission partition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A row of an admission partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Row {
     Waiting(WaitingRun),
@@ -98,235 +143,346 @@ impl Record for Row {
     }
 }
 
-/// Who runs in an org, and who waits: as it was read, and as it is to become.
+/// What is to be written, each on the condition that it is as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Change {
+    Create(Row),
+    /// The place as it becomes, over this version.
+    Replace(Place, u64),
+    Delete(Row),
+    /// The run must be in line still.
+    Check(WaitingRun),
+}
+
+/// Those in a line, in order, as far as it was read.
 #[derive(Debug, Clone, Default)]
+struct Line {
+    runs: Vec<WaitingRun>,
+    /// The line was not read beyond this run.
+    horizon: Option<ExecutionId>,
+}
+
+impl Line {
+    fn has(&self, execution: ExecutionId) -> bool {
+        self.runs.iter().any(|run| run.execution == execution)
+    }
+
+    /// Puts a run in, by its age: one that waited for something else meanwhile was there before.
+    fn join(&mut self, run: WaitingRun) {
+        let before = |other: &WaitingRun| other.execution < run.execution;
+        let position = self.runs.partition_point(before);
+        self.runs.insert(position, run);
+    }
+
+    /// The first in line, unless others who were not read are before it.
+    fn first(&self) -> Option<&WaitingRun> {
+        let first = self.runs.first()?;
+        let is_known = self
+            .horizon
+            .is_none_or(|horizon| first.execution <= horizon);
+        is_known.then_some(first)
+    }
+}
+
+/// The places of an org or of an agent, and those who wait for one.
+#[derive(Debug, Clone, Default)]
+struct Gate {
+    places: Vec<Place>,
+    line: Line,
+}
+
+impl Gate {
+    fn has_place(&self, execution: ExecutionId) -> bool {
+        self.places.iter().any(|place| place.execution == execution)
+    }
+
+    /// Takes the first in line out and gives it a place, if there is one.
+    fn let_in(&mut self, limit: impl Fn(&WaitingRun) -> u32) -> Option<WaitingRun> {
+        let first = self.line.first()?;
+        let limit = limit(first);
+        if self.places.len() >= limit as usize {
+            return None;
+        }
+        let taken: BTreeSet<u32> = self.places.iter().map(|place| place.number).collect();
+        let number = (0..limit).find(|number| !taken.contains(number))?;
+        let run = self.line.runs.remove(0);
+        self.places.push(Place {
+            org: run.org,
+            number,
+            execution: run.execution,
+            agent: run.for_agent.then_some(run.agent),
+            version: first_version(run.execution),
+        });
+        Some(run)
+    }
+
+    fn leave(&mut self, execution: ExecutionId) {
+        self.places.retain(|place| place.execution != execution);
+        self.line.runs.retain(|run| run.execution != execution);
+    }
+
+    fn hand_over(&mut self, from: ExecutionId, to: ExecutionId) {
+        for place in &mut self.places {
+            if place.execution == from {
+                place.execution = to;
+            }
+        }
+    }
+
+    fn by_key(&self) -> BTreeMap<String, Row> {
+        let places = self.places.iter().cloned().map(Row::Place);
+        let runs = self.line.runs.iter().cloned().map(Row::Waiting);
+        places.chain(runs).map(|row| (row.key().sk, row)).collect()
+    }
+
+    /// What has changed since it was read as `read`. `pick` chooses among so many.
+    fn changes(&self, read: &Self, pick: impl Fn(usize) -> usize) -> Vec<Change> {
+        let (before, now) = (read.by_key(), self.by_key());
+        let gone = before.iter().filter(|(key, _)| !now.contains_key(*key));
+        let mut changes: Vec<Change> = gone.map(|(_, row)| Change::Delete(row.clone())).collect();
+        for (key, row) in &now {
+            match (before.get(key), row) {
+                (None, row) => changes.push(Change::Create(row.clone())),
+                (Some(Row::Place(before)), Row::Place(place))
+                    if before.execution != place.execution =>
+                {
+                    let place = Place {
+                        version: first_version(place.execution),
+                        ..place.clone()
+                    };
+                    changes.push(Change::Replace(place, before.version));
+                }
+                _ => {}
+            }
+        }
+        changes.extend(self.told(read, pick));
+        changes
+    }
+
+    /// What makes sure that those in line are seen by somebody who will leave.
+    fn told(&self, read: &Self, pick: impl Fn(usize) -> usize) -> Option<Change> {
+        let (stay, given): (Vec<&Place>, Vec<&Place>) = self
+            .places
+            .iter()
+            .partition(|place| read.has_place(place.execution));
+        let joined = self
+            .line
+            .runs
+            .iter()
+            .any(|run| !read.line.has(run.execution));
+        let freed = self.places.len() < read.places.len();
+        // Who is given a place now leaves it later, and finds the line as it is then.
+        if !(joined || freed) || self.line.runs.is_empty() || !given.is_empty() {
+            return None;
+        }
+        let others: Vec<&WaitingRun> = self
+            .line
+            .runs
+            .iter()
+            .filter(|run| read.line.has(run.execution))
+            .collect();
+        if !freed && !others.is_empty() {
+            return Some(Change::Check(others[pick(others.len())].clone()));
+        }
+        if stay.is_empty() {
+            return None;
+        }
+        let place = stay[pick(stay.len())];
+        let seen = Place {
+            version: place.version + 1,
+            ..place.clone()
+        };
+        Some(Change::Replace(seen, place.version))
+    }
+}
+
+/// The version that the place of a run begins with. No other run's places have versions near it:
+/// whoever has read an earlier holder's does not take this one for it.
+fn first_version(execution: ExecutionId) -> u64 {
+    const RANDOM_BITS: u128 = (1 << 40) - 1;
+    u64::try_from((execution.as_u128() & RANDOM_BITS) << 20).unwrap_or_default() + 1
+}
+
+/// Who runs in an org, and who waits: as it was read, and as it is to become.
+#[derive(Debug, Clone)]
 pub(crate) struct Admission {
     /// How many places the org has.
     limit: u32,
-    read: Rows,
-    now: Rows,
+    read: Gates,
+    now: Gates,
+    let_in: Vec<WaitingRun>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Rows {
-    places: Vec<Place>,
-    waiting: Vec<WaitingRun>,
+struct Gates {
+    org: Gate,
+    /// Of the one agent that this is about.
+    agent: Gate,
 }
 
 impl Admission {
+    fn new(limit: u32, read: Gates) -> Self {
+        Self {
+            limit,
+            now: read.clone(),
+            read,
+            let_in: Vec::new(),
+        }
+    }
+
     /// Whether a run has the place that it needs.
-    pub(crate) fn has_place(&self, execution: ExecutionId) -> bool {
-        self.now
-            .places
-            .iter()
-            .any(|place| place.agent.is_none() && place.execution == execution)
+    fn has_place(&self, execution: ExecutionId) -> bool {
+        self.now.org.has_place(execution)
     }
 
     /// Gives a run a place; if there is none, or others are before it, puts it in line. Says
     /// whether it has a place.
     pub(crate) fn enter(&mut self, run: &WaitingRun) -> bool {
-        if self.has_place(run.execution) {
-            return true;
+        let execution = run.execution;
+        let Gates { org, agent } = &mut self.now;
+        let waits = org.line.has(execution) || agent.line.has(execution);
+        if !waits && !org.has_place(execution) {
+            let for_agent = run.agent_limit.is_some() && !agent.has_place(execution);
+            let gate = if for_agent { agent } else { org };
+            gate.line.join(WaitingRun {
+                for_agent,
+                ..run.clone()
+            });
         }
-        // Those who wait for their agent alone are not passed over: their agent has no room.
-        let passed_over = self
-            .now
-            .waiting
-            .iter()
-            .take_while(|waiting| waiting.execution != run.execution)
-            .any(|waiting| self.free_for(waiting).is_some());
-        let places = if passed_over {
-            None
-        } else {
-            self.free_for(run)
-        };
-        let position = self
-            .now
-            .waiting
-            .iter()
-            .position(|waiting| waiting.execution == run.execution);
-        match (places, position) {
-            (Some(places), position) => {
-                if let Some(position) = position {
-                    self.now.waiting.remove(position);
-                }
-                self.now.places.extend(places);
-                true
-            }
-            (None, Some(_)) => false,
-            (None, None) => {
-                self.now.waiting.push(run.clone());
-                false
-            }
+        self.fill();
+        self.let_in.retain(|run| run.execution != execution);
+        self.has_place(execution)
+    }
+
+    /// Takes a run out, from its places or from the line.
+    pub(crate) fn leave(&mut self, execution: ExecutionId) {
+        self.now.org.leave(execution);
+        self.now.agent.leave(execution);
+        self.fill();
+    }
+
+    /// Gives the places of a run to another of the same agent. `false` if it has none that suit,
+    /// and nothing was changed.
+    pub(crate) fn hand_over(&mut self, from: ExecutionId, to: &WaitingRun) -> bool {
+        let Gates { org, agent } = &mut self.now;
+        if !org.has_place(from) || agent.has_place(from) != to.agent_limit.is_some() {
+            return false;
+        }
+        org.hand_over(from, to.execution);
+        agent.hand_over(from, to.execution);
+        true
+    }
+
+    /// Those who were given a place meanwhile: their jobs must be woken.
+    pub(crate) fn let_in(&self) -> &[WaitingRun] {
+        &self.let_in
+    }
+
+    /// Lets in who can go.
+    fn fill(&mut self) {
+        let Gates { org, agent } = &mut self.now;
+        for _ in 0..LET_IN {
+            let Some(run) = agent.let_in(|run| run.agent_limit.unwrap_or(u32::MAX)) else {
+                break;
+            };
+            org.line.join(WaitingRun {
+                for_agent: false,
+                ..run
+            });
+        }
+        while self.let_in.len() < LET_IN
+            && let Some(run) = org.let_in(|_| self.limit)
+        {
+            self.let_in.push(run);
         }
     }
 
-    /// Takes a run out, from its place or from the line. Its place goes to the first in line for
-    /// whom there is room, who is returned: its job must be woken.
-    pub(crate) fn leave(&mut self, execution: ExecutionId) -> Option<WaitingRun> {
-        let held = self.now.places.len();
-        self.now.places.retain(|place| place.execution != execution);
-        self.now.waiting.retain(|run| run.execution != execution);
-        if self.now.places.len() == held {
-            return None;
-        }
-        let (index, places) = self
-            .now
-            .waiting
-            .iter()
-            .enumerate()
-            .find_map(|(index, run)| self.free_for(run).map(|places| (index, places)))?;
-        self.now.places.extend(places);
-        Some(self.now.waiting.remove(index))
+    /// What has changed since it was read. `pick` chooses among so many.
+    fn changes(&self, pick: impl Fn(usize) -> usize) -> Vec<Change> {
+        let mut changes = self.now.org.changes(&self.read.org, &pick);
+        changes.extend(self.now.agent.changes(&self.read.agent, &pick));
+        changes
     }
 
     /// Adds to a commit what has changed since it was read. Refused if others changed it meanwhile.
-    pub(crate) fn add_to(&self, mut commit: Commit) -> Commit {
-        for place in &self.read.places {
-            if !self.now.places.iter().any(|now| now.key() == place.key()) {
-                commit = commit.delete_existing(place);
-            }
-        }
-        for place in &self.now.places {
-            commit = match self
-                .read
-                .places
-                .iter()
-                .find(|read| read.key() == place.key())
-            {
-                None => commit.create(place),
-                // Who has a place decides alone whom it goes to.
-                Some(read) if read != place => commit.put(place),
-                Some(_) => commit,
-            };
-        }
-        for run in &self.read.waiting {
-            if !self.now.waiting.contains(run) {
-                commit = commit.delete_existing(run);
-            }
-        }
-        for run in &self.now.waiting {
-            if !self.read.waiting.contains(run) {
-                commit = commit.put(run);
-            }
-        }
-        commit
-    }
-
-    /// Free places for a run, if there are any: one of the org, and one of its agent where its
-    /// runs are limited.
-    fn free_for(&self, run: &WaitingRun) -> Option<Vec<Place>> {
-        let free = |agent: Option<AgentId>, limit: u32| {
-            let taken: BTreeSet<u32> = self
-                .now
-                .places
-                .iter()
-                .filter(|place| place.agent == agent)
-                .map(|place| place.number)
-                .collect();
-            let used = u32::try_from(taken.len()).unwrap_or(u32::MAX);
-            let number = (0..limit).find(|number| !taken.contains(number));
-            number.filter(|_| used < limit).map(|number| Place {
-                org: run.org,
-                number,
-                execution: run.execution,
-                agent,
-            })
-        };
-        let mut places = vec![free(None, self.limit)?];
-        if let Some(limit) = run.agent_limit {
-            places.push(free(Some(run.agent), limit)?);
-        }
-        Some(places)
-    }
-}
-
-impl Executions<'_> {
-    /// Who runs in the org and who waits, read consistently.
-    pub(crate) async fn admission(&self) -> Result<Admission, ReadError> {
-        let list = keys::admission(self.tenant.org());
-        let mut rows = Rows::default();
-        for row in self.store.all::<Row>(&list, LOOKED_AT).await? {
-            match row {
-                Row::Place(place) => rows.places.push(place),
-                Row::Waiting(run) => rows.waiting.push(run),
-            }
-        }
-        Ok(Admission {
-            limit: self.store.config.runs_per_org.min(MAX_PLACES),
-            read: rows.clone(),
-            now: rows,
+    pub(crate) fn add_to(&self, commit: Commit) -> Commit {
+        let changes = self.changes(|among| rand::random_range(0..among));
+        changes.iter().fold(commit, |commit, change| match change {
+            Change::Create(Row::Place(place)) => commit.create(place),
+            Change::Create(Row::Waiting(run)) => commit.create(run),
+            Change::Replace(place, version) => commit.replace(place, *version),
+            Change::Delete(Row::Place(place)) => commit.delete(place, place.version),
+            Change::Delete(Row::Waiting(run)) => commit.delete(run, run.version),
+            Change::Check(run) => commit.unless_changed(run, run.version),
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(number: u128, agent: u128, agent_limit: Option<u32>) -> WaitingRun {
-        WaitingRun {
-            org: OrgId::from_u128(1),
-            execution: ExecutionId::from_u128(number),
-            agent: AgentId::from_u128(agent),
-            job: JobId::from_u128(number),
-            agent_limit,
-            since: Timestamp::from_millis(0),
+impl Executions<'_> {
+    /// Who runs in the org and who waits, as far as a run has to do with it, read consistently.
+    /// `is_new` if the run cannot be in line yet.
+    pub(crate) async fn admission(
+        &self,
+        run: &Execution,
+        is_new: bool,
+    ) -> Result<Admission, ReadError> {
+        let org = self.tenant.org();
+        let limit = self.store.config.runs_per_org.min(MAX_PLACES);
+        let of_agent = async {
+            match run.limits.max_concurrent {
+                Some(limit) => {
+                    let list = keys::agent_admission(org, run.agent);
+                    self.gate(&list, limit).await
+                }
+                None => Ok(Gate::default()),
+            }
+        };
+        let of_org = keys::admission(org);
+        let (of_org, of_agent) = tokio::try_join!(self.gate(&of_org, limit), of_agent)?;
+        let mut read = Gates {
+            org: of_org,
+            agent: of_agent,
+        };
+        let is_seen =
+            read.org.has_place(run.id) || read.org.line.has(run.id) || read.agent.line.has(run.id);
+        if is_new || is_seen {
+            return Ok(Admission::new(limit, read));
         }
-    }
-
-    fn admission(limit: u32) -> Admission {
-        Admission {
-            limit,
-            ..Admission::default()
+        // It may be further back in line than was read.
+        let mut keys = vec![keys::waiting_run(org, run.id)];
+        if run.limits.max_concurrent.is_some() {
+            keys.push(keys::run_waiting_for_agent(org, run.agent, run.id));
         }
-    }
-
-    #[test]
-    fn places_are_limited_and_go_to_the_first_in_line() {
-        let mut admission = admission(2);
-        let runs: Vec<WaitingRun> = (1..=4).map(|number| run(number, 9, None)).collect();
-        let entered: Vec<bool> = runs.iter().map(|run| admission.enter(run)).collect();
-        assert_eq!(entered, [true, true, false, false]);
-        assert_eq!(admission.leave(runs[1].execution), Some(runs[2].clone()));
-        assert_eq!(admission.leave(runs[0].execution), Some(runs[3].clone()));
-        assert_eq!(admission.leave(runs[2].execution), None);
-        assert_eq!(admission.leave(runs[3].execution), None);
-        assert!(admission.now.places.is_empty());
-    }
-
-    #[test]
-    fn a_limited_agent_holds_up_only_itself() {
-        let mut admission = admission(3);
-        let (one, two) = (run(1, 7, Some(1)), run(2, 7, Some(1)));
-        let other = run(3, 8, None);
-        assert!(admission.enter(&one));
-        assert!(!admission.enter(&two));
-        assert!(admission.enter(&other));
-        assert_eq!(admission.leave(other.execution), None);
-        assert_eq!(admission.leave(one.execution), Some(two));
-    }
-
-    #[test]
-    fn nobody_overtakes_who_could_go() {
-        let mut admission = admission(1);
-        let (one, two, three) = (run(1, 7, None), run(2, 7, None), run(3, 7, None));
-        assert!(admission.enter(&one));
-        assert!(!admission.enter(&two));
-        // The place is free, but two stands in line for it.
-        admission.now.places.clear();
-        assert!(!admission.enter(&three));
-        assert!(admission.enter(&two));
-    }
-
-    #[test]
-    fn who_leaves_the_line_frees_nothing() {
-        let mut admission = admission(1);
-        let (one, two, three) = (run(1, 7, None), run(2, 7, None), run(3, 7, None));
-        for run in [&one, &two, &three] {
-            admission.enter(run);
+        for run in self.store.get_batch::<WaitingRun>(&keys).await? {
+            let gate = if run.for_agent {
+                &mut read.agent
+            } else {
+                &mut read.org
+            };
+            gate.line.join(run);
         }
-        assert_eq!(admission.leave(two.execution), None);
-        assert_eq!(admission.leave(one.execution), Some(three));
+        Ok(Admission::new(limit, read))
+    }
+
+    /// All places of a gate, and those who are first in line for one.
+    async fn gate(&self, list: &Collection, limit: u32) -> Result<Gate, ReadError> {
+        let mut gate = Gate::default();
+        let mut page = PageRequest::first(limit + LINE_READ);
+        loop {
+            let read = self.store.page(list, &page, Order::Ascending).await?;
+            // Places come before those in line.
+            for row in read.items {
+                match row {
+                    Row::Place(place) => gate.places.push(place),
+                    Row::Waiting(run) => gate.line.runs.push(run),
+                }
+            }
+            let last = gate.line.runs.last().map(|run| run.execution);
+            if read.next.is_none() || last.is_some() {
+                gate.line.horizon = last.filter(|_| read.next.is_some());
+                return Ok(gate);
+            }
+            page.after = read.next;
+        }
     }
 }

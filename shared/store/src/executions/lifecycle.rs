@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use work::{JobState, Lane, NewJob, protocol};
 
-use super::admission::{Place, WaitingRun};
-use super::{Executions, MAX_RUN_ATTEMPTS, OfOrg, RUN_JOB};
+use super::admission::{Admission, Place, WaitingRun};
+use super::{Executions, MAX_RUN_ATTEMPTS, NewRun, OfOrg, RUN_JOB};
 use crate::keys::{self, IndexKeys, Key};
 use crate::record::Record;
 use crate::{Cause, Commit, CommitError, Error, ReadError};
@@ -142,13 +142,22 @@ impl Executions<'_> {
         if execution.parent.is_some() {
             return Ok(commit);
         }
-        let mut admission = self.admission().await?;
-        let next = admission.leave(execution.id);
-        let commit = admission.add_to(commit);
-        match next {
-            Some(next) => self.add_wake(commit, next.execution, next.job).await,
-            None => Ok(commit),
+        let mut admission = self.admission(execution, false).await?;
+        admission.leave(execution.id);
+        self.add_admission(commit, &admission).await
+    }
+
+    /// Adds to a change who runs from now on and who waits. Those who are let in are woken.
+    pub(crate) async fn add_admission(
+        &self,
+        commit: Commit,
+        admission: &Admission,
+    ) -> Result<Commit, ReadError> {
+        let mut commit = admission.add_to(commit);
+        for run in admission.let_in() {
+            commit = self.add_wake(commit, run.execution, run.job).await?;
         }
+        Ok(commit)
     }
 
     /// Adds to a change that a queued run takes a place, or stands in line for one. Says whether it
@@ -161,12 +170,23 @@ impl Executions<'_> {
         commit: Commit,
         execution: &Execution,
     ) -> Result<(Commit, bool), ReadError> {
+        self.enter(commit, execution, false).await
+    }
+
+    /// [`add_enter`](Self::add_enter), for a run that may be new.
+    pub(super) async fn enter(
+        &self,
+        commit: Commit,
+        execution: &Execution,
+        is_new: bool,
+    ) -> Result<(Commit, bool), ReadError> {
         if execution.parent.is_some() {
             return Ok((commit, true));
         }
-        let mut admission = self.admission().await?;
+        let mut admission = self.admission(execution, is_new).await?;
         let entered = admission.enter(&WaitingRun::new(execution, self.store.now()));
-        Ok((admission.add_to(commit), entered))
+        let commit = self.add_admission(commit, &admission).await?;
+        Ok((commit, entered))
     }
 
     /// Adds to a change that a run's job is woken. Refused as `Changed` if the job goes on
@@ -221,6 +241,11 @@ impl Executions<'_> {
         let kind = EventKind::ExecutionResumed;
         let event = self.store.event(self.tenant, cause, kind, after.id, data);
         let commit = commit.event(event);
+        // A turn whose time has not come has no claim to a place: the end of the open one lets it in.
+        let conversations = self.store.conversations(self.tenant);
+        if !conversations.is_open(after).await? {
+            return Ok(commit);
+        }
         let (commit, entered) = self.add_enter(commit, after).await?;
         if entered {
             return Ok(self.add_wake(commit, after.id, after.job).await?);
@@ -233,6 +258,18 @@ impl Executions<'_> {
     /// # Errors
     /// [`Error`] if the store does not answer.
     pub async fn add_end(
+        &self,
+        commit: Commit,
+        cause: &Cause,
+        before: &Execution,
+        after: &mut Execution,
+    ) -> Result<Commit, Error> {
+        let commit = self.add_settled(commit, cause, before, after).await?;
+        self.add_departure(commit, after).await
+    }
+
+    /// What the end of a run means for all but its place and its conversation.
+    async fn add_settled(
         &self,
         mut commit: Commit,
         cause: &Cause,
@@ -275,23 +312,27 @@ impl Executions<'_> {
         {
             commit = self.add_wake(commit, caller.id, caller.job).await?;
         }
-        if after.parent.is_some() {
+        Ok(commit)
+    }
+
+    /// What the end of a run means for those who wait for its place, or for their turn.
+    async fn add_departure(&self, mut commit: Commit, ended: &Execution) -> Result<Commit, Error> {
+        if ended.parent.is_some() {
             return Ok(commit);
         }
-        let mut admission = self.admission().await?;
-        let mut woken = vec![admission.leave(after.id)];
-        if let Some(turn) = after.conversation {
+        let mut admission = self.admission(ended, false).await?;
+        admission.leave(ended.id);
+        if let Some(turn) = ended.conversation {
             let conversations = self.store.conversations(self.tenant);
-            let (changed, next) = conversations.add_end(commit, turn, after).await?;
+            let (changed, next) = conversations.add_end(commit, turn, ended).await?;
             commit = changed;
-            let next = next.map(|run| WaitingRun::new(&run, self.store.now()));
-            woken.push(next.filter(|run| admission.enter(run)));
+            if let Some(next) = next
+                && admission.enter(&WaitingRun::new(&next, self.store.now()))
+            {
+                commit = self.add_wake(commit, next.id, next.job).await?;
+            }
         }
-        commit = admission.add_to(commit);
-        for run in woken.into_iter().flatten() {
-            commit = self.add_wake(commit, run.execution, run.job).await?;
-        }
-        Ok(commit)
+        Ok(self.add_admission(commit, &admission).await?)
     }
 
     /// Adds to a change that the job of a run stops.
@@ -322,30 +363,83 @@ impl Executions<'_> {
         let mut race = Race::default();
         let mut before = current;
         loop {
-            let mut after = before.clone();
-            if after.transition(state, self.store.now()).is_err() {
+            let commit = Commit::new(self.tenant);
+            let Some((commit, after)) = self
+                .add_ended(commit, cause, &before, state, &failure)
+                .await?
+            else {
                 return Ok(before);
-            }
-            let data = json!({
-                "agent": after.agent, "task": after.task, "from": before.state, "code": failure.code,
-            });
-            let event = self
-                .store
-                .event(self.tenant, cause, state.event(), after.id, data);
-            let entry = json!({ "code": failure.code, "message": failure.message });
-            if state != ExecutionState::Cancelled {
-                after.failure = Some(failure.clone());
-            }
-            let mut commit = Commit::new(self.tenant).event(event);
-            commit = self.add_end(commit, cause, &before, &mut after).await?;
-            commit = self.add_stop(commit, &after).await?;
-            let entry = Some((StreamEntryKind::RunError, entry));
-            commit = self.add_change(commit, &before, &mut after, entry);
+            };
+            let commit = self.add_departure(commit, &after).await?;
             match self.store.commit(commit).await {
                 Ok(()) => return Ok(after),
                 Err(error) => before = self.after(&mut race, error, before.id).await?,
             }
         }
+    }
+
+    /// Adds to a change that an open turn ends and a new one takes its place: the very places that it
+    /// has, if it has any.
+    ///
+    /// # Errors
+    /// [`Error`] if the store does not answer.
+    pub(crate) async fn add_takeover(
+        &self,
+        commit: Commit,
+        cause: &Cause,
+        open: &Execution,
+        failure: &Failure,
+        run: &NewRun,
+    ) -> Result<Commit, Error> {
+        let mut open = open.clone();
+        // Runs that this one calls write to its stream without touching its row.
+        open.last_sequence = self.last_sequence(open.id).await?;
+        let state = ExecutionState::Cancelled;
+        let Some((commit, _)) = self.add_ended(commit, cause, &open, state, failure).await? else {
+            let noun = Execution::NOUN;
+            return Ok(Commit::new(self.tenant).refuse(CommitError::Changed { noun }));
+        };
+        let mut admission = self.admission(&open, false).await?;
+        let new = WaitingRun::new(run.execution(), self.store.now());
+        let mut entered = admission.hand_over(open.id, &new);
+        if !entered {
+            admission.leave(open.id);
+            entered = admission.enter(&new);
+        }
+        let commit = self.add_admission(commit, &admission).await?;
+        Ok(self.add_queued(commit, cause, run, entered))
+    }
+
+    /// Adds to a change that a run ends from outside, with all that its end means but for its place
+    /// and its conversation. `None` if it has ended.
+    pub(crate) async fn add_ended(
+        &self,
+        commit: Commit,
+        cause: &Cause,
+        before: &Execution,
+        state: ExecutionState,
+        failure: &Failure,
+    ) -> Result<Option<(Commit, Execution)>, Error> {
+        let mut after = before.clone();
+        if after.transition(state, self.store.now()).is_err() {
+            return Ok(None);
+        }
+        let data = json!({
+            "agent": after.agent, "task": after.task, "from": before.state, "code": failure.code,
+        });
+        let event = self
+            .store
+            .event(self.tenant, cause, state.event(), after.id, data);
+        let entry = json!({ "code": failure.code, "message": failure.message });
+        if state != ExecutionState::Cancelled {
+            after.failure = Some(failure.clone());
+        }
+        let mut commit = commit.event(event);
+        commit = self.add_settled(commit, cause, before, &mut after).await?;
+        commit = self.add_stop(commit, &after).await?;
+        let entry = Some((StreamEntryKind::RunError, entry));
+        let commit = self.add_change(commit, before, &mut after, entry);
+        Ok(Some((commit, after)))
     }
 
     /// Ends a run because somebody asked for it: [`end`](Self::end).
@@ -493,14 +587,11 @@ pub fn expiry(execution: &Execution) -> Failure {
 }
 
 impl CommitError {
-    /// Whether another run took a place, or came first in line.
+    /// Whether others took a place, joined the line or were let in meanwhile.
     #[must_use]
     pub(crate) fn is_about_places(&self) -> bool {
-        matches!(
-            self,
-            Self::Exists { noun } | Self::Changed { noun }
-                if *noun == Place::NOUN || *noun == WaitingRun::NOUN
-        )
+        let nouns = [Place::NOUN, WaitingRun::NOUN, work::Job::NOUN];
+        matches!(self, Self::Exists { noun } | Self::Changed { noun } if nouns.contains(noun))
     }
 
     /// Whether somebody else came first, so that reading again and trying again makes sense.

@@ -33,7 +33,7 @@ use agno::Agno;
 use langgraph::LangGraph;
 use measures::{Bench, Case};
 use model::ModelServer;
-use overglass::Overglass;
+use overglass::{Overglass, Waiting};
 use server::Server as _;
 use tables::Each;
 
@@ -75,7 +75,14 @@ pub async fn measure(
         None => build::program(root, "local", "overglass")?.path,
     };
     let environment = environment::open(&target)?;
-    let overglass = Overglass { program };
+    let overglass = Overglass {
+        program,
+        waiting: Waiting::Outside,
+    };
+    let waiting = Overglass {
+        waiting: Waiting::InRequest,
+        ..overglass.clone()
+    };
     let langgraph = LangGraph {
         environment: environment.clone(),
     };
@@ -88,14 +95,16 @@ pub async fn measure(
     // The product is the first, which the others are compared with.
     macro_rules! each {
         ($measure:path $(, $argument:expr)*) => {
-            [
+            vec![
                 (overglass.name(), $measure(&bench, &overglass $(, $argument)*).await),
                 (langgraph.name(), $measure(&bench, &langgraph $(, $argument)*).await),
                 (agno.name(), $measure(&bench, &agno $(, $argument)*).await),
             ]
         };
     }
-    let loaded: Each<_> = each!(measures::load, &CASES);
+    let mut loaded: Each<_> = each!(measures::load, &CASES);
+    let in_request = measures::load(&bench, &waiting, &CASES).await;
+    loaded.insert(1, (waiting.name(), in_request));
     let pauses: Each<_> = each!(measures::pause);
     let stored: Each<_> = each!(measures::store);
     let mut recoveries = Vec::new();

@@ -28,17 +28,33 @@ const LOOK_FOR_PAUSE: Duration = Duration::from_millis(5);
 /// The longest that one run may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The longest that a request waits for the end of a run, in seconds.
+const WAIT: &str = "wait=25";
+
 /// The program of the local host.
 #[derive(Clone)]
 pub struct Overglass {
     pub program: PathBuf,
+    pub waiting: Waiting,
+}
+
+/// How a client waits for the end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// It looks every other millisecond, once the model has answered for the last time.
+    Outside,
+    /// In the request that starts the run.
+    InRequest,
 }
 
 impl Server for Overglass {
     type Client = OverglassClient;
 
     fn name(&self) -> &'static str {
-        "Overglass"
+        match self.waiting {
+            Waiting::Outside => "Overglass",
+            Waiting::InRequest => "Overglass, `?wait`",
+        }
     }
 
     fn command(&self, place: &Place) -> anyhow::Result<Command> {
@@ -80,6 +96,7 @@ impl Server for Overglass {
             )]),
             agent: String::new(),
             asking_agent: String::new(),
+            waiting: self.waiting,
             model: place.model.clone(),
             database: place.folder.join(DATA).join("dynamodb.sqlite"),
         };
@@ -110,6 +127,7 @@ pub struct OverglassClient {
     headers: HeaderMap,
     agent: String,
     asking_agent: String,
+    waiting: Waiting,
     model: ModelServer,
     database: PathBuf,
 }
@@ -154,19 +172,21 @@ impl OverglassClient {
         }
     }
 
-    /// Queues a run and returns its id.
+    /// Queues a run and returns it, as it stands at once or when it was waited for.
     async fn queue(
         &self,
         connection: &mut Connection,
         agent: &str,
         script: &Script,
         thread: Option<&Thread>,
-    ) -> anyhow::Result<String> {
+        query: &str,
+    ) -> anyhow::Result<Value> {
         let mut body = json!({ "agent_id": agent, "input": script.message() });
         if let Some(thread) = thread {
             body["conversation_id"] = json!(thread.0);
         }
-        text(&self.create(connection, "/v1/executions", &body).await?["id"])
+        let path = format!("/v1/executions?{query}");
+        self.create(connection, &path, &body).await
     }
 
     /// Waits for the end of a run that goes on by itself.
@@ -181,13 +201,38 @@ impl OverglassClient {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             let shown = self.get(connection, &path).await?;
-            match shown["state"].as_str().unwrap_or_default() {
-                "completed" if shown["answer"] == "The answer is 42." => return Ok(()),
-                "queued" | "running" => tokio::time::sleep(LOOK).await,
-                _ => bail!("the run ended without the answer: {shown}"),
+            if has_answered(&shown)? {
+                return Ok(());
             }
+            tokio::time::sleep(LOOK).await;
         }
         bail!("the run did not end within {PATIENCE:?}")
+    }
+
+    /// Waits likewise, in requests that the host answers when the run has ended.
+    async fn end_by_requests(
+        &self,
+        connection: &mut Connection,
+        mut shown: Value,
+    ) -> anyhow::Result<()> {
+        let path = format!("/v1/executions/{}?{WAIT}", text(&shown["id"])?);
+        let began = Instant::now();
+        while !has_answered(&shown)? {
+            if began.elapsed() > PATIENCE {
+                bail!("the run did not end within {PATIENCE:?}");
+            }
+            shown = self.get(connection, &path).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a run was completed, with the right answer; it has not failed.
+fn has_answered(shown: &Value) -> anyhow::Result<bool> {
+    match shown["state"].as_str().unwrap_or_default() {
+        "completed" if shown["answer"] == "The answer is 42." => Ok(true),
+        "queued" | "running" => Ok(false),
+        _ => bail!("the run ended without the answer: {shown}"),
     }
 }
 
@@ -204,8 +249,20 @@ impl Client for OverglassClient {
         script: &Script,
         thread: Option<&Thread>,
     ) -> anyhow::Result<()> {
-        let execution = self.queue(connection, &self.agent, script, thread).await?;
-        self.end_of(connection, &execution, &script.id).await
+        let query = match self.waiting {
+            Waiting::Outside => "",
+            Waiting::InRequest => WAIT,
+        };
+        let execution = self
+            .queue(connection, &self.agent, script, thread, query)
+            .await?;
+        match self.waiting {
+            Waiting::Outside => {
+                let id = text(&execution["id"])?;
+                self.end_of(connection, &id, &script.id).await
+            }
+            Waiting::InRequest => self.end_by_requests(connection, execution).await,
+        }
     }
 
     async fn thread(&self, connection: &mut Connection) -> anyhow::Result<Thread> {
@@ -216,8 +273,9 @@ impl Client for OverglassClient {
 
     async fn pause(&self, connection: &mut Connection, script: &Script) -> anyhow::Result<Paused> {
         let execution = self
-            .queue(connection, &self.asking_agent, script, None)
+            .queue(connection, &self.asking_agent, script, None, "")
             .await?;
+        let execution = text(&execution["id"])?;
         let path = format!("/v1/executions/{execution}");
         let began = Instant::now();
         loop {
@@ -249,8 +307,11 @@ impl Client for OverglassClient {
     }
 
     async fn begin(&self, connection: &mut Connection, script: &Script) -> anyhow::Result<Begun> {
+        let execution = self
+            .queue(connection, &self.agent, script, None, "")
+            .await?;
         Ok(Begun {
-            id: self.queue(connection, &self.agent, script, None).await?,
+            id: text(&execution["id"])?,
             thread: String::new(),
         })
     }

@@ -7,7 +7,7 @@ use domain::execution::{Effect, EffectOutcome, ExecutionState};
 use super::Verdict;
 use crate::evidence::{Evidence, RunEvidence};
 use crate::history::{EffectFacts, EffectKey, Facts};
-use crate::script::{NO_VALUE, ScriptedCall, ScriptedTool, value_in};
+use crate::script::{NO_VALUE, ScriptedTool, value_in};
 
 /// The completed executions: for those that are not, another rule has spoken.
 fn completed(evidence: &Evidence) -> impl Iterator<Item = &RunEvidence> {
@@ -18,9 +18,7 @@ fn completed(evidence: &Evidence) -> impl Iterator<Item = &RunEvidence> {
 }
 
 /// The calls of servers and the commits of one effect, with the execution's job.
-fn histories(
-    evidence: &Evidence,
-) -> impl Iterator<Item = (&RunEvidence, EffectKey, &EffectFacts)> {
+fn histories(evidence: &Evidence) -> impl Iterator<Item = (&RunEvidence, EffectKey, &EffectFacts)> {
     evidence.runs.iter().flat_map(move |run| {
         run.script.effects().into_iter().filter_map(move |place| {
             let key = EffectKey {
@@ -39,7 +37,7 @@ fn named(run: &RunEvidence, key: EffectKey) -> String {
 
 /// The journal is the whole trace.
 pub(super) fn journals_are_complete(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every journal holds every effect of its script, settled");
+    let mut verdict = Verdict::always("every journal holds every effect of its script, settled");
     for run in completed(evidence) {
         let settled: Vec<(u32, u32)> = run
             .journal
@@ -57,69 +55,79 @@ pub(super) fn journals_are_complete(evidence: &Evidence) -> Verdict {
     verdict
 }
 
-/// A result is the one that the tool gave. One of a tool that may not be called twice may be shown
-/// as unknown, where the call was interrupted.
+/// A result is the one that the tool gave. A call that was interrupted, that may not be made twice
+/// and that a person gives up has none.
 pub(super) fn results_are_right(evidence: &Evidence) -> Verdict {
     let mut verdict =
-        Verdict::new("every tool result is right, or unknown where the call was interrupted");
+        Verdict::always("every tool result is right, or given up by a person who was asked");
     for run in completed(evidence) {
         for effect in &run.journal {
             let Some(EffectOutcome::Tool { content, .. }) = &effect.outcome else {
                 continue;
             };
-            let index = usize::try_from(effect.call).unwrap_or(0).wrapping_sub(1);
-            let Some(call) = run.script.calls(effect.step).get(index) else {
+            let Some(call) = run.script.call(effect.step, effect.call) else {
                 continue;
             };
-            verdict.examine(wrong_result(evidence, run, effect, call, content));
+            let (value, right) = (value_in(content), call.value(evidence.plan.seed));
+            let given_up =
+                value == NO_VALUE && call.tool == ScriptedTool::Charge && effect.approval.is_some();
+            verdict.expect(value == right || given_up, || {
+                let name = named(run, key_of(effect));
+                format!("{name} has `{content}`, not `{right}`")
+            });
         }
     }
     verdict
 }
 
-fn wrong_result(
-    evidence: &Evidence,
-    run: &RunEvidence,
-    effect: &Effect,
-    call: &ScriptedCall,
-    content: &str,
-) -> Option<String> {
-    let (value, right) = (value_in(content), call.value(evidence.plan.seed));
-    if value == right {
-        return None;
+/// People are asked about a call only if it was interrupted, and if it may not be made twice.
+pub(super) fn asked_only_where_interrupted(evidence: &Evidence) -> Verdict {
+    let mut verdict =
+        Verdict::always("people are asked only about interrupted calls that may not be repeated");
+    for run in completed(evidence) {
+        for effect in run.journal.iter().filter(|one| one.approval.is_some()) {
+            let call = run.script.call(effect.step, effect.call);
+            let may_not_repeat = call.is_some_and(|call| call.tool == ScriptedTool::Charge);
+            let history = evidence.facts.effects.get(&key_of(effect));
+            let since = history.and_then(|history| history.noted.first().copied());
+            let until = history.and_then(|history| history.settled.first().copied());
+            let interrupted = match (since, until) {
+                (Some(since), Some(until)) => was_interrupted(&evidence.facts, run, since, until),
+                _ => false,
+            };
+            verdict.expect(may_not_repeat && interrupted, || {
+                format!(
+                    "{} was asked about for no reason",
+                    named(run, key_of(effect))
+                )
+            });
+        }
     }
-    let key = EffectKey {
+    verdict
+}
+
+/// About how many calls people were asked, and how many of them they gave up.
+pub(crate) fn asked_of_people(evidence: &Evidence) -> (usize, usize) {
+    let effects = evidence.runs.iter().flat_map(|run| &run.journal);
+    let asked = effects.filter(|effect| effect.approval.is_some());
+    let given_up = asked.clone().filter(|effect| match &effect.outcome {
+        Some(EffectOutcome::Tool { content, .. }) => value_in(content) == NO_VALUE,
+        _ => false,
+    });
+    (asked.count(), given_up.count())
+}
+
+fn key_of(effect: &Effect) -> EffectKey {
+    EffectKey {
         execution: effect.execution,
         step: effect.step,
         call: effect.call,
-    };
-    let name = named(run, key);
-    if value != NO_VALUE || call.tool != ScriptedTool::Charge {
-        return Some(format!("{name} has `{content}`, not `{right}`"));
     }
-    let history = evidence.facts.effects.get(&key);
-    let since = history.and_then(|history| history.noted.first().copied());
-    let until = history.and_then(|history| history.settled.first().copied());
-    match (since, until) {
-        (Some(since), Some(until)) if was_interrupted(&evidence.facts, run, since, until) => None,
-        _ => Some(format!("{name} was not interrupted and has `{content}`")),
-    }
-}
-
-/// How many results are shown as unknown.
-pub(crate) fn unknown_results(evidence: &Evidence) -> usize {
-    let results = evidence.runs.iter().flat_map(|run| &run.journal);
-    results
-        .filter(|effect| match &effect.outcome {
-            Some(EffectOutcome::Tool { content, .. }) => value_in(content) == NO_VALUE,
-            _ => false,
-        })
-        .count()
 }
 
 /// A settled effect is not settled again.
 pub(super) fn settled_once(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every effect is settled by one write");
+    let mut verdict = Verdict::always("every effect is settled by one write");
     for (run, key, history) in histories(evidence) {
         let times = history.settled.len();
         verdict.expect(times <= 1, || {
@@ -131,7 +139,7 @@ pub(super) fn settled_once(evidence: &Evidence) -> Verdict {
 
 /// What is in the journal is not asked for again.
 pub(super) fn no_settled_call_is_repeated(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("no call begins after its effect is settled");
+    let mut verdict = Verdict::always("no call begins after its effect is settled");
     for (run, key, history) in histories(evidence) {
         let Some(settled) = history.settled.first() else {
             continue;
@@ -147,8 +155,9 @@ pub(super) fn no_settled_call_is_repeated(evidence: &Evidence) -> Verdict {
 
 /// A call is made again only if the one before it was cut short.
 pub(super) fn repeated_only_where_interrupted(evidence: &Evidence) -> Verdict {
-    let mut verdict =
-        Verdict::new("a call is repeated only where a kill, a fault or a lost lease came between");
+    let mut verdict = Verdict::always(
+        "a call is repeated only where a kill, a fault or a lost lease came between",
+    );
     for (run, key, history) in histories(evidence) {
         for pair in history.calls.windows(2) {
             let (first, second) = (pair[0].began, pair[1].began);
@@ -173,10 +182,9 @@ fn was_interrupted(facts: &Facts, run: &RunEvidence, since: Instant, until: Inst
 
 /// A tool that does not declare itself idempotent is never called twice.
 pub(super) fn charged_at_most_once(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("a tool that is not idempotent is called at most once");
+    let mut verdict = Verdict::always("a tool that is not idempotent is called at most once");
     for (run, key, history) in histories(evidence) {
-        let index = usize::try_from(key.call).unwrap_or(0).wrapping_sub(1);
-        let call = run.script.calls(key.step).get(index);
+        let call = run.script.call(key.step, key.call);
         if call.is_some_and(|call| call.tool == ScriptedTool::Charge) {
             let times = history.calls.len();
             verdict.expect(times <= 1, || {
@@ -189,12 +197,14 @@ pub(super) fn charged_at_most_once(evidence: &Evidence) -> Verdict {
 
 /// What a built-in tool changes is changed once.
 pub(super) fn changes_happen_once(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every change by a built-in tool happened once");
+    let mut verdict = Verdict::always("every change by a built-in tool happened once");
     for run in completed(evidence) {
         let calls = (1..=run.script.steps()).flat_map(|step| run.script.calls(step));
         for call in calls.filter(|call| call.tool == ScriptedTool::CreateTask) {
             let times = evidence.titles.get(&call.item).copied().unwrap_or(0);
-            verdict.expect(times == 1, || format!("{} is there {times} times", call.item));
+            verdict.expect(times == 1, || {
+                format!("{} is there {times} times", call.item)
+            });
         }
     }
     verdict
@@ -202,10 +212,17 @@ pub(super) fn changes_happen_once(evidence: &Evidence) -> Verdict {
 
 /// Nobody asks for what is in no script.
 pub(super) fn no_strange_calls(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every call is one of a script");
-    let scripted: usize = histories(evidence).map(|(.., known)| known.calls.len()).sum();
+    let mut verdict = Verdict::always("every call is one of a script");
+    let scripted: usize = histories(evidence)
+        .map(|(.., known)| known.calls.len())
+        .sum();
     verdict.examined = u64::try_from(scripted).unwrap_or(u64::MAX);
-    let all: usize = evidence.facts.effects.values().map(|known| known.calls.len()).sum();
+    let all: usize = evidence
+        .facts
+        .effects
+        .values()
+        .map(|known| known.calls.len())
+        .sum();
     for strange in &evidence.facts.strange_calls {
         verdict.examine(Some(strange.clone()));
     }

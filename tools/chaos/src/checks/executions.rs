@@ -10,7 +10,7 @@ use crate::script::value_in;
 
 /// Nothing that was acknowledged is lost.
 pub(super) fn acknowledged_are_completed(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every acknowledged execution is completed");
+    let mut verdict = Verdict::in_the_end("every acknowledged execution is completed");
     for run in evidence.runs.iter().filter(|run| run.facts.acknowledged) {
         verdict.examine(unfinished(run));
     }
@@ -19,8 +19,9 @@ pub(super) fn acknowledged_are_completed(evidence: &Evidence) -> Verdict {
 
 /// Where the store did not say whether it took an execution, it took it whole or not at all.
 pub(super) fn unacknowledged_are_whole_or_absent(evidence: &Evidence) -> Verdict {
-    let mut verdict =
-        Verdict::new("one that was not acknowledged is completed, or absent with job and task");
+    let mut verdict = Verdict::in_the_end(
+        "one that was not acknowledged is completed, or absent with job and task",
+    );
     for run in evidence.runs.iter().filter(|run| !run.facts.acknowledged) {
         let absent = run.execution.is_none() && run.job.is_none() && run.task.is_none();
         verdict.examine(if absent { None } else { unfinished(run) });
@@ -37,15 +38,20 @@ fn unfinished(run: &RunEvidence) -> Option<String> {
         return None;
     }
     let state = execution.state.name();
-    let job = run.job.as_ref().map_or("gone", |job| job.state.as_str());
     let failure = execution.failure.as_ref();
     let failure = failure.map_or(String::new(), |failure| format!(" ({})", failure.code));
-    Some(format!("run {number} is {state}{failure}, its job is {job}"))
+    let job = run.job.as_ref().map_or("gone", |job| job.state.as_str());
+    let error = run.job.as_ref().and_then(|job| job.error.as_ref());
+    let error = error.map_or(String::new(), |error| format!(" ({error})"));
+    Some(format!(
+        "run {number} is {state}{failure}, its job is {job}{error}"
+    ))
 }
 
 /// The answer is the one that follows from the script and from what the journal says of the tools.
 pub(super) fn answers_are_right(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every answer is the right one for its script and its results");
+    let mut verdict =
+        Verdict::always("every answer is the right one for its script and its results");
     for run in &evidence.runs {
         let Some(answer) = run.execution.as_ref().and_then(|one| one.answer.as_ref()) else {
             continue;
@@ -69,13 +75,17 @@ pub(super) fn answers_are_right(evidence: &Evidence) -> Verdict {
 
 /// Whoever follows a stream sees every entry once, and one end.
 pub(super) fn streams_are_whole(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every stream is 1, 2, 3, … with one terminal entry, the last");
+    let mut verdict =
+        Verdict::in_the_end("every stream is 1, 2, 3, … with one terminal entry, the last");
     for run in &evidence.runs {
         let Some(execution) = &run.execution else {
             continue;
         };
-        let gapless = run.stream.iter().map(|entry| entry.sequence).eq(1..=execution
-            .last_sequence);
+        let gapless = run
+            .stream
+            .iter()
+            .map(|entry| entry.sequence)
+            .eq(1..=execution.last_sequence);
         let ends = run.stream.iter().filter(|one| one.kind.is_terminal());
         let last = run.stream.last().map(|entry| entry.kind);
         let ended = ends.count() == 1 && last == Some(StreamEntryKind::RunFinished);
@@ -90,7 +100,8 @@ pub(super) fn streams_are_whole(evidence: &Evidence) -> Verdict {
 
 /// A task says what its execution says.
 pub(super) fn tasks_agree(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every task has the state and the result of its execution");
+    let mut verdict =
+        Verdict::in_the_end("every task has the state and the result of its execution");
     for run in evidence.runs.iter().filter(|run| run.facts.task.is_some()) {
         let Some(execution) = &run.execution else {
             continue;
@@ -110,7 +121,7 @@ pub(super) fn tasks_agree(evidence: &Evidence) -> Verdict {
 
 /// No job is left behind or given up.
 pub(super) fn jobs_are_done(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every job is done");
+    let mut verdict = Verdict::in_the_end("every job is done");
     for run in evidence.runs.iter().filter(|run| run.execution.is_some()) {
         let state = run.job.as_ref().map(|job| job.state);
         verdict.expect(state == Some(JobState::Done), || {
@@ -123,7 +134,7 @@ pub(super) fn jobs_are_done(evidence: &Evidence) -> Verdict {
 
 /// What is charged for is what was used: no more for all the repetitions, and no less.
 pub(super) fn usage_is_the_sum_of_the_journal(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every execution's usage is the sum of its journal");
+    let mut verdict = Verdict::always("every execution's usage is the sum of its journal");
     for run in &evidence.runs {
         let Some(execution) = &run.execution else {
             continue;
@@ -145,7 +156,11 @@ pub(super) fn usage_is_the_sum_of_the_journal(evidence: &Evidence) -> Verdict {
         }
         verdict.expect(sum == execution.usage && counted_right, || {
             let said = in_short(&execution.usage);
-            format!("run {} says {said}, its journal {}", run.facts.number, in_short(&sum))
+            format!(
+                "run {} says {said}, its journal {}",
+                run.facts.number,
+                in_short(&sum)
+            )
         });
     }
     verdict

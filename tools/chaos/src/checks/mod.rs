@@ -5,24 +5,29 @@
 //! |---|---|
 //! | [`executions`] | nothing is lost, answers are right, streams and tasks agree |
 //! | [`effects`] | calls to the outside: none repeated that was settled, none lost |
+//! | [`ledger`] | credits are neither lost nor spent twice |
 //! | [`recovery`] | how soon a killed worker is replaced, and what it still writes |
 //! | [`stage`] | that what was to happen did happen |
 
 mod effects;
 mod executions;
+mod ledger;
 mod recovery;
 mod stage;
 
 use crate::evidence::Evidence;
 
-pub(crate) use effects::unknown_results;
-pub(crate) use recovery::recoveries;
+pub(crate) use effects::asked_of_people;
+pub(crate) use recovery::{Recovery, recoveries};
 
 /// What one invariant came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// What must hold, in words.
     pub(crate) rule: &'static str,
+    /// Whether it must hold at every moment, and not only in the end: what breaks it cannot be
+    /// that time was short.
+    pub(crate) always: bool,
     /// How many things it was held against.
     pub(crate) examined: u64,
     /// Each thing for which it does not hold, in words.
@@ -30,11 +35,21 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    fn new(rule: &'static str) -> Self {
+    /// A rule about the end.
+    fn in_the_end(rule: &'static str) -> Self {
         Self {
             rule,
+            always: false,
             examined: 0,
             violations: Vec::new(),
+        }
+    }
+
+    /// A rule about every moment, seen in the rows or by the servers.
+    fn always(rule: &'static str) -> Self {
+        Self {
+            always: true,
+            ..Self::in_the_end(rule)
         }
     }
 
@@ -53,8 +68,8 @@ impl Verdict {
 /// A check of one invariant.
 type Invariant = fn(&Evidence) -> Verdict;
 
-/// Every invariant. A new one, such as that the ledger of credits sums to the balance, is added
-/// here; what it needs from the store is gathered in [`crate::evidence`].
+/// Every invariant. A new one is added here; what it needs of the store is gathered in
+/// [`crate::evidence`], and what it needs of the servers in [`crate::history`].
 const INVARIANTS: &[Invariant] = &[
     stage::all_was_done,
     executions::acknowledged_are_completed,
@@ -64,8 +79,12 @@ const INVARIANTS: &[Invariant] = &[
     executions::tasks_agree,
     executions::jobs_are_done,
     executions::usage_is_the_sum_of_the_journal,
+    ledger::ledgers_add_up,
+    ledger::nothing_stays_set_aside,
+    ledger::charged_for_what_was_used,
     effects::journals_are_complete,
     effects::results_are_right,
+    effects::asked_only_where_interrupted,
     effects::settled_once,
     effects::no_settled_call_is_repeated,
     effects::repeated_only_where_interrupted,

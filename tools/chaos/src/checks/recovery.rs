@@ -9,14 +9,21 @@ use super::Verdict;
 use crate::evidence::Evidence;
 use crate::history::{Facts, Hold, HoldEnd};
 
+/// From a kill to the next attempt at a job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recovery {
+    pub(crate) took: Duration,
+    hold: Hold,
+}
+
 /// From kills to the next attempts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recoveries {
     /// Of jobs whose doorbell reached a worker that lived to answer it.
-    pub(crate) plain: Vec<Duration>,
+    pub(crate) plain: Vec<Recovery>,
     /// Of jobs whose next doorbell was with a worker that was killed in turn: they wait until the
     /// sweeper rings again.
-    pub(crate) twice: Vec<Duration>,
+    pub(crate) twice: Vec<Recovery>,
     /// Jobs that nobody has taken up.
     pub(crate) never: Vec<JobId>,
 }
@@ -27,11 +34,14 @@ pub(crate) fn recoveries(facts: &Facts) -> Recoveries {
     for hold in &facts.holds {
         match hold.end {
             HoldEnd::Claimed(at) => {
-                let took = at.saturating_duration_since(hold.killed_at);
+                let recovery = Recovery {
+                    took: at.saturating_duration_since(hold.killed_at),
+                    hold: *hold,
+                };
                 if doorbell_was_lost(facts, hold) {
-                    recoveries.twice.push(took);
+                    recoveries.twice.push(recovery);
                 } else {
-                    recoveries.plain.push(took);
+                    recoveries.plain.push(recovery);
                 }
             }
             HoldEnd::Open => recoveries.never.push(hold.job),
@@ -57,16 +67,23 @@ fn doorbell_was_lost(facts: &Facts, hold: &Hold) -> bool {
 /// A job that a killed worker held has its next attempt within the lease and a grace.
 pub(super) fn lost_jobs_are_taken_up_in_time(evidence: &Evidence) -> Verdict {
     let mut verdict =
-        Verdict::new("a job of a killed worker is taken up within its lease plus 5 s");
+        Verdict::in_the_end("a job of a killed worker is taken up within its lease plus 5 s");
     let recoveries = recoveries(&evidence.facts);
     let limit = evidence.plan.lease + evidence.plan.grace;
-    for took in &recoveries.plain {
-        verdict.expect(*took <= limit, || format!("one took {took:.1?}"));
+    let late = |recovery: &Recovery| {
+        let (hold, took) = (recovery.hold, recovery.took);
+        let story = evidence
+            .facts
+            .story(hold.job, hold.killed_at, hold.killed_at + took);
+        format!("one took {took:.1?}: {story}")
+    };
+    for recovery in &recoveries.plain {
+        verdict.expect(recovery.took <= limit, || late(recovery));
     }
     // A doorbell that died with its worker is rung again by the sweeper; that one may die as well.
     let limit = limit + RING_GRACE * 4;
-    for took in &recoveries.twice {
-        verdict.expect(*took <= limit, || format!("one, hit twice, took {took:.1?}"));
+    for recovery in &recoveries.twice {
+        verdict.expect(recovery.took <= limit, || late(recovery));
     }
     for job in recoveries.never {
         verdict.examine(Some(format!("{job} was never taken up")));
@@ -77,7 +94,7 @@ pub(super) fn lost_jobs_are_taken_up_in_time(evidence: &Evidence) -> Verdict {
 /// A write that arrives when its attempt is over is refused.
 pub(super) fn replaced_attempts_write_nothing(evidence: &Evidence) -> Verdict {
     let late = evidence.facts.late;
-    let mut verdict = Verdict::new("no write of an attempt that is over is carried out");
+    let mut verdict = Verdict::in_the_end("no write of an attempt that is over is carried out");
     verdict.examined = late.stale;
     if late.stale_applied > 0 {
         verdict

@@ -6,7 +6,8 @@ use crate::proxy::Fault;
 
 /// As many executions and kills as the plan asks for.
 pub(super) fn all_was_done(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("as many executions were started, and workers killed, as asked");
+    let mut verdict =
+        Verdict::in_the_end("as many executions were started, and workers killed, as asked");
     let started = evidence.runs.iter().filter(|run| run.facts.acknowledged);
     let killed = evidence.facts.killed.len();
     for (what, counted, asked) in [
@@ -22,13 +23,16 @@ pub(super) fn all_was_done(evidence: &Evidence) -> Verdict {
 
 /// In the long form, every fault has met every operation of the workers that it suits.
 pub(super) fn every_fault_met_every_operation(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::new("every fault met every operation of the workers");
+    let mut verdict = Verdict::in_the_end("every fault met every operation of the workers");
     if !evidence.plan.covers_everything {
         return verdict;
     }
     let facts = &evidence.facts;
     for operation in facts.requests.keys() {
-        for fault in Fault::ALL.into_iter().filter(|fault| fault.suits(operation)) {
+        for fault in Fault::ALL
+            .into_iter()
+            .filter(|fault| fault.suits(operation))
+        {
             let met = facts.faults.contains_key(&(operation.clone(), fault));
             verdict.expect(met, || format!("{operation} never met `{}`", fault.name()));
         }

@@ -136,7 +136,10 @@ fn pieces(script: &Script, step: u32, turn: &ScriptedTurn) -> VecDeque<Bytes> {
                         "arguments": call.arguments().to_string(),
                     },
                 });
-                delta(json!({ "role": "assistant", "tool_calls": [call] }), Value::Null);
+                delta(
+                    json!({ "role": "assistant", "tool_calls": [call] }),
+                    Value::Null,
+                );
             }
             delta(json!({}), json!("tool_calls"));
         }

@@ -90,8 +90,7 @@ impl Operation {
 
     /// Whether it changes something.
     pub(crate) fn writes(&self) -> bool {
-        self.is_transaction()
-            || matches!(self.0.as_str(), "PutItem" | "UpdateItem" | "DeleteItem")
+        self.is_transaction() || matches!(self.0.as_str(), "PutItem" | "UpdateItem" | "DeleteItem")
     }
 }
 

@@ -107,10 +107,7 @@ impl Queues {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let body = Bytes::from(body.to_string());
-        let reply = self
-            .upstream
-            .send(Method::POST, "/", headers, body)
-            .await?;
+        let reply = self.upstream.send(Method::POST, "/", headers, body).await?;
         anyhow::ensure!(reply.status() == StatusCode::OK, "{}", reply.status());
         let body = reply.into_body().collect().await?.to_bytes();
         let mut body: Value = serde_json::from_slice(&body)?;

@@ -30,9 +30,9 @@ const READS_OF_WORKERS: f64 = 0.04;
 const ELSEWHERE: f64 = 0.01;
 const LONGEST_ELSEWHERE: u64 = 300;
 /// How often a control throws a transaction away.
-const THROWN_AWAY: f64 = 0.04;
+const THROWN_AWAY: f64 = 0.08;
 /// How often a control holds a transaction back.
-const HELD_BACK: f64 = 0.08;
+const HELD_BACK: f64 = 0.15;
 /// The longest that a transaction is held back while its attempt goes on.
 const LATEST: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(50);
@@ -104,7 +104,9 @@ impl Tables {
         let of_worker = matches!(call.who, Party::Worker(_));
         // A transaction that was carried out is acknowledged when it is sent again, and conflicts
         // with nothing.
-        let done = call.token().is_some_and(|token| self.history.has_seen(token));
+        let done = call
+            .token()
+            .is_some_and(|token| self.history.has_seen(token));
         let choices: Vec<Fault> = Fault::ALL
             .into_iter()
             .filter(|fault| fault.suits(&call.operation))
@@ -170,7 +172,8 @@ impl Tables {
             }
             Fault::Late => {
                 let proxy = Arc::clone(&self);
-                self.late.spawn(async move { proxy.arrive_late(call).await });
+                self.late
+                    .spawn(async move { proxy.arrive_late(call).await });
                 Reply::HangUp
             }
         }
@@ -216,7 +219,9 @@ impl Tables {
         };
         let done = response.is_ok_and(|response| response.status() == StatusCode::OK);
         // Carried out before, it is acknowledged again without being carried out again.
-        let seen = call.token().is_some_and(|token| self.history.has_seen(token));
+        let seen = call
+            .token()
+            .is_some_and(|token| self.history.has_seen(token));
         let first = strips || !seen;
         self.history.late(stale, done && first);
         if done {

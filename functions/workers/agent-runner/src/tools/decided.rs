@@ -133,16 +133,18 @@ fn by_people(
                 format!("The call was interrupted; take it as failed.{because}")
             }
         })),
-        Decision::Retry => Decided::Call(as_asked(call, effect)),
-        // It was approved, begun and interrupted: approval is for one call.
-        Decision::Approve
-            if run.journal.begun(call.step, call.number) && is_outside(&admitted.kind) =>
+        // It was begun since, and interrupted: leave is given for one call.
+        Decision::Approve | Decision::Retry
+            if run.journal.begun(call.step, call.number)
+                && is_outside(&admitted.kind)
+                && effect.is_none_or(|effect| !effect.unknown) =>
         {
             match effect {
                 Some(effect) => of_interrupted(admitted, effect),
                 None => Decided::Settle(Reply::error("The call was interrupted.")),
             }
         }
+        Decision::Retry => Decided::Call(as_asked(call, effect)),
         Decision::Approve => Decided::Call(Approved {
             edited: answer.arguments.is_some(),
             arguments: answer

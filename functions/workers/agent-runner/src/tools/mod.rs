@@ -183,6 +183,13 @@ async fn ask(
         ..Waiting::default()
     };
     let earlier = store.approvals(run.tenant).get_many(&asked).await?;
+    // Answered while the rest of the step was done: nothing would wake a run that waits for it.
+    if earlier
+        .iter()
+        .any(|approval| approval.state != ApprovalState::Pending)
+    {
+        return Err(Stop::Yield);
+    }
     let first_expiry = approvals
         .iter()
         .map(|(approval, _)| approval.expires_at)
