@@ -28,6 +28,10 @@ fn things() -> Vec<(&'static str, Value)> {
         ("/v1/tools/{tool_id}", json!({ "description": "Another" })),
         ("/v1/tasks/{task_id}", json!({ "title": "Another" })),
         (
+            "/v1/conversations/{conversation_id}",
+            json!({ "title": "Another" }),
+        ),
+        (
             "/v1/knowledge-bases/{knowledge_base_id}",
             json!({ "name": "Another" }),
         ),
@@ -88,6 +92,7 @@ async fn a_deletion_holds_for_the_version_it_was_based_on_and_no_other() {
         "/v1/agents/{agent_id}",
         "/v1/tools/{tool_id}",
         "/v1/tasks/{task_id}",
+        "/v1/conversations/{conversation_id}",
         "/v1/files/{file_id}",
         "/v1/api-keys/{key_id}",
         "/v1/orgs/{org_id}",

@@ -134,6 +134,14 @@ pub const ROWS: &[Row] = &[
     Row::of("delete_agent_memory"),
     Row::of("share_agent_memory")
         .body(|fixture| json!({ "agent_id": fixture.id("other_agent_id") })),
+    Row::of("list_conversations"),
+    Row::of("create_conversation").body(|fixture| {
+        json!({ "agent_id": fixture.id("agent_id"), "title": "Oil", "on_busy": "reject" })
+    }),
+    Row::of("get_conversation"),
+    Row::of("update_conversation").body(|_| json!({ "title": "Gears", "on_busy": "interrupt" })),
+    Row::of("delete_conversation"),
+    Row::of("list_conversation_turns"),
     Row::of("list_budgets"),
     Row::of("get_org_budget"),
     Row::of("set_org_budget").body(|_| json!({ "granted_micro_credits": 9_000_000 })),

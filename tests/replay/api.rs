@@ -25,6 +25,8 @@ pub const ROUTES: &[Function] = &[
     ("api-keys", api_keys::routes),
     ("approvals", approvals::routes),
     ("audit", audit::routes),
+    ("budgets", budgets::routes),
+    ("conversations", conversations::routes),
     ("docs", docs::routes),
     ("executions", executions::routes),
     ("files", files::routes),
@@ -92,11 +94,16 @@ fn is_of(operation: &Operation, method: &str, path: &str) -> bool {
 /// The request that a sample is, as the Lambda runtime reads it, with a token and ids that exist.
 fn read(sample: &Sample, fixture: &Fixture, operation: Option<&Operation>) -> Request<Body> {
     let mut text = sample.text();
-    for id in fixture.ids.values() {
+    let template = operation.map_or("", |one| one.path.as_str());
+    for id in fixture.ids_for(template) {
         if let Some((prefix, _)) = id.split_once('_') {
             text = text.replace(&format!("{prefix}_{ANY_ID}"), id);
         }
     }
+    text = text.replace(
+        "/results/sample",
+        &format!("/results/{}", fixture.id("sha256")),
+    );
     let personal = operation.is_some_and(|one| one.id == "accept_invitation");
     let caller = if personal {
         &fixture.invited

@@ -104,6 +104,7 @@ impl Fixture {
             .create("/v1/agents", &crate::support::fixture::agent("Other"))
             .await;
         self.note("other_agent_id", &other);
+        self.converse().await;
         let asked = self.ask(world).await;
         self.ids.insert("approval_id", asked.only().id.to_string());
         let path = self.path("/v1/approvals/{approval_id}/links");
@@ -113,6 +114,25 @@ impl Fixture {
         let link = text(&api.create(&path, &json!({})).await["path"]);
         self.link = link.rsplit('/').next().unwrap_or_default().to_owned();
         self.set_budgets(5_000_000).await;
+    }
+
+    /// Has a conversation with the agent, of one turn.
+    async fn converse(&mut self) {
+        let api = self.admin.clone();
+        let body = json!({ "agent_id": self.id("agent_id"), "title": "Oil" });
+        let conversation = api.create("/v1/conversations", &body).await;
+        self.note("conversation_id", &conversation);
+        self.take_turn().await;
+    }
+
+    /// Has a turn in the conversation, to its end.
+    async fn take_turn(&self) {
+        let run = json!({
+            "agent_id": self.id("agent_id"), "input": "How often?",
+            "conversation_id": self.id("conversation_id"),
+        });
+        let turn = self.admin.create("/v1/executions", &run).await;
+        ended(&self.admin, &text(&turn["id"])).await;
     }
 
     /// Gives the org, the agent and its execution a budget.
@@ -208,10 +228,15 @@ impl Fixture {
             ("/v1/agents", agent("Second")),
             ("/v1/executions", run),
             ("/v1/orgs", json!({ "name": "Second" })),
+            (
+                "/v1/conversations",
+                json!({ "agent_id": self.id("agent_id"), "title": "Second" }),
+            ),
         ];
         let created = join_all(bodies.iter().map(|(path, body)| api.create(path, body))).await;
         let execution = &created[6];
         ended(api, &text(&execution["id"])).await;
+        self.take_turn().await;
         world.upload(api, "second.md", DOCUMENT, Some(base)).await;
         self.set_budgets(6_000_000).await;
         self.ask(world).await;
@@ -230,6 +255,18 @@ impl Fixture {
         self.ids
             .get(parameter)
             .unwrap_or_else(|| panic!("nothing is known as {parameter}"))
+    }
+
+    /// The ids that stand in a request to this path.
+    pub fn ids_for(&self, template: &str) -> impl Iterator<Item = &str> {
+        let asks = meant(template, "execution_id");
+        self.ids
+            .iter()
+            .filter(move |(name, _)| match **name {
+                "execution_id" | ASKING => **name == asks,
+                _ => true,
+            })
+            .map(|(_, id)| id.as_str())
     }
 
     /// A path with this org's ids in it.

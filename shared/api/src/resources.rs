@@ -12,6 +12,7 @@ use domain::knowledge::{Document, KnowledgeBase};
 use domain::memory::Memory;
 use domain::org::{Invitation, Member, Org};
 use domain::permission::Permission;
+use domain::swarm::Swarm;
 use domain::task::Task;
 use domain::tool::Tool;
 use kernel::{

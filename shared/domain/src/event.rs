@@ -80,6 +80,7 @@ event_kinds! {
     SwarmCreated, "swarm.created";
     SwarmUpdated, "swarm.updated";
     SwarmDeleted, "swarm.deleted";
+    SwarmMessagePosted, "swarm.message_posted";
     FileUploadRequested, "file.upload_requested";
     FileConfirmed, "file.confirmed";
     FileProcessed, "file.processed";

@@ -109,6 +109,12 @@ pub struct Waiting {
     pub account: Option<Account>,
 }
 
+impl Waiting {
+    fn has_questions(&self) -> bool {
+        !self.approvals.is_empty()
+    }
+}
+
 /// What a run has cost, and what is set aside for the call that is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Spending {
@@ -193,9 +199,12 @@ impl Execution {
                 self.time_left_ms = None;
             }
         }
-        // A pause keeps in mind what was waited for: it may be answered meanwhile.
-        if !state.is_waiting() {
+        // A pause keeps in mind what was waited for: it may be answered meanwhile, and what is not
+        // must be waited for again, or withdrawn if the run ends before.
+        if state.is_terminal() {
             self.waiting = None;
+        } else if !state.is_waiting() {
+            self.waiting = self.waiting.take().filter(Waiting::has_questions);
         }
         Ok(())
     }

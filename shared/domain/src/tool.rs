@@ -186,6 +186,7 @@ pub enum Builtin {
     CreateTask,
     AskHuman,
     CallAgent,
+    SendMessage,
 }
 
 impl Builtin {
@@ -197,6 +198,7 @@ impl Builtin {
         Self::CreateTask,
         Self::AskHuman,
         Self::CallAgent,
+        Self::SendMessage,
     ];
 
     /// The name the model calls it by.
@@ -209,6 +211,7 @@ impl Builtin {
             Self::CreateTask => "create_task",
             Self::AskHuman => "ask_human",
             Self::CallAgent => "call_agent",
+            Self::SendMessage => "send_message",
         }
     }
 
@@ -241,6 +244,10 @@ impl Builtin {
             Self::CallAgent => {
                 "Have another agent do something, and wait for its answer. It knows nothing of \
                  this conversation but what it is told."
+            }
+            Self::SendMessage => {
+                "Tell something to the agents that work with you, or to one of them. They read it \
+                 before their next step; nobody waits for an answer."
             }
         }
     }
@@ -301,6 +308,16 @@ impl Builtin {
                                "description": "What it is asked, with all that it needs to know." }
                 },
                 "required": ["agent_id", "input"],
+                "additionalProperties": false
+            }),
+            Self::SendMessage => json!({
+                "type": "object",
+                "properties": {
+                    "to": { "type": "string",
+                            "description": "The id of the agent; all of them, if absent." },
+                    "text": { "type": "string", "minLength": 1, "maxLength": 8000 }
+                },
+                "required": ["text"],
                 "additionalProperties": false
             }),
             Self::AskHuman => json!({

@@ -13,9 +13,10 @@ use domain::event::EventKind;
 use domain::execution::{
     Effect, Execution, ExecutionState, MAX_QUEUED, ParentCall, Spending, StreamEntry, Turn, Usage,
 };
+use domain::swarm::Swarm;
 use domain::task::TaskStatus;
 use kernel::cursor::{Cursor, Page, PageRequest};
-use kernel::{AgentId, ExecutionId, JobId, OrgId, SwarmId, TaskId, ToolId};
+use kernel::{AgentId, ExecutionId, JobId, OrgId, TaskId, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use work::Lane;
@@ -106,6 +107,8 @@ impl Record for OfOrg<StreamEntry> {
 pub struct NewRun {
     execution: Execution,
     lane: Lane,
+    /// The model calls that it may make, with every run that it leads to, where that is limited.
+    steps: Option<u64>,
 }
 
 impl NewRun {
@@ -154,6 +157,7 @@ impl NewRun {
         Self {
             execution,
             lane: Lane::AgentInteractive,
+            steps: None,
         }
     }
 
@@ -205,11 +209,18 @@ impl NewRun {
         self
     }
 
-    /// The same run, for a swarm.
+    /// The same run, as the coordinator's of a swarm, within the limits of both.
     #[must_use]
-    pub fn for_swarm(mut self, swarm: SwarmId) -> Self {
-        self.execution.swarm = Some(swarm);
-        self
+    pub fn for_swarm(mut self, swarm: &Swarm) -> Self {
+        let limits = swarm.spec.limits;
+        self.execution.swarm = Some(swarm.id);
+        self.steps = Some(limits.max_steps.into());
+        let credits = &mut self.execution.limits.max_micro_credits;
+        *credits = match (*credits, limits.max_micro_credits) {
+            (Some(of_agent), Some(of_swarm)) => Some(of_agent.min(of_swarm)),
+            (of_agent, of_swarm) => of_agent.or(of_swarm),
+        };
+        self.within(Duration::from_secs(limits.max_seconds.into()))
     }
 }
 
@@ -352,18 +363,12 @@ impl Executions<'_> {
         let event = self
             .store
             .event(self.tenant, cause, kind, execution.id, data);
-        let commit = match execution.limits.max_micro_credits {
-            Some(granted) if execution.parent.is_none() => {
-                let account = Account::Execution { id: execution.id };
-                commit.open_account(
-                    execution.org,
-                    account,
-                    Some(granted),
-                    None,
-                    self.store.now(),
-                )
-            }
-            _ => commit,
+        let commit = if execution.parent.is_none() {
+            let account = Account::Execution { id: execution.id };
+            let granted = execution.limits.max_micro_credits;
+            commit.open_account(execution.org, account, granted, run.steps, self.store.now())
+        } else {
+            commit
         };
         commit
             .create(execution)

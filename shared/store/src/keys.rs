@@ -5,7 +5,8 @@
 use domain::budget::Account;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, EventId, ExecutionId, FileId, InvitationId,
-    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, OrgId, TaskId, Timestamp, ToolId, UserId,
+    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SwarmId, TaskId, Timestamp, ToolId,
+    UserId,
 };
 
 use crate::config::Table;
@@ -229,6 +230,58 @@ pub(crate) fn mcp_listing(org: OrgId, tool: ToolId) -> Key {
 /// The row that keeps a tool's name unique in its org.
 pub(crate) fn tool_name(org: OrgId, name: &str) -> Key {
     key(Table::Core, format!("ORG#{org}#TOOLNAME"), name)
+}
+
+pub(crate) fn swarm(org: OrgId, swarm: SwarmId) -> Key {
+    key(Table::Core, format!("ORG#{org}#SWARM"), swarm)
+}
+
+pub(crate) fn swarms(org: OrgId) -> Collection {
+    collection(Table::Core, format!("ORG#{org}#SWARM"))
+}
+
+/// What is told in one run of a swarm lies together, in the order of the run's stream.
+pub(crate) fn swarm_message(
+    org: OrgId,
+    swarm: SwarmId,
+    root: ExecutionId,
+    sequence: u64,
+) -> Key {
+    key(
+        Table::Work,
+        format!("ORG#{org}#SWARM#{swarm}#RUN#{root}"),
+        swarm_message_sort_key(sequence),
+    )
+}
+
+pub(crate) fn swarm_message_sort_key(sequence: u64) -> String {
+    format!("{sequence:010}")
+}
+
+pub(crate) fn swarm_messages_of_run(org: OrgId, swarm: SwarmId, root: ExecutionId) -> Collection {
+    collection(
+        Table::Work,
+        format!("ORG#{org}#SWARM#{swarm}#RUN#{root}"),
+    )
+}
+
+pub(crate) fn swarm_messages(org: OrgId, swarm: SwarmId) -> Collection {
+    Collection {
+        table: Table::Work,
+        index: Index::Gsi1,
+        pk: format!("ORG#{org}#SWARM#{swarm}#MESSAGE"),
+        prefix: "",
+    }
+}
+
+pub(crate) fn swarm_message_indexes(org: OrgId, swarm: SwarmId, message: MessageId) -> IndexKeys {
+    IndexKeys {
+        gsi1: Some((
+            format!("ORG#{org}#SWARM#{swarm}#MESSAGE"),
+            message.to_string(),
+        )),
+        ..IndexKeys::default()
+    }
 }
 
 pub(crate) fn task(org: OrgId, task: TaskId) -> Key {
@@ -770,6 +823,8 @@ mod tests {
             idempotency("org/key/op", "d1"),
             approval(o, ApprovalId::from_u128(9)),
             approval_link(o, ApprovalId::from_u128(9), "d2"),
+            swarm(o, SwarmId::from_u128(9)),
+            swarm_message(o, SwarmId::from_u128(9), e, 17),
             probe(),
         ];
         let lines: Vec<String> = keys
@@ -816,6 +871,9 @@ mod tests {
             budgets(o),
             ledger(o, &Account::Agent { id: a }),
             data_keys(o),
+            swarms(o),
+            swarm_messages_of_run(o, SwarmId::from_u128(9), e),
+            swarm_messages(o, SwarmId::from_u128(9)),
         ];
         let mut lines: Vec<String> = collections
             .iter()
@@ -828,6 +886,7 @@ mod tests {
             job_indexes(3, Some(at), JobId::from_u128(7)),
             execution_indexes(o, e, a),
             approval_indexes(o, ApprovalId::from_u128(9), e, "pending"),
+            swarm_message_indexes(o, SwarmId::from_u128(9), MessageId::from_u128(10)),
         ] {
             lines.extend(
                 indexes

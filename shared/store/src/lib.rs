@@ -47,6 +47,7 @@ pub mod record;
 pub mod stats;
 #[cfg(test)]
 mod stored_form;
+pub mod swarms;
 pub mod tasks;
 pub mod tools;
 

@@ -12,6 +12,7 @@ use domain::execution::{Effect, Execution, StreamEntry};
 use domain::file::File;
 use domain::knowledge::{Chunk, Document, KnowledgeBase};
 use domain::org::{Invitation, Member, Org};
+use domain::swarm::{Swarm, SwarmMessage};
 use domain::task::Task;
 use domain::tool::Tool;
 use domain::user::User;
@@ -285,6 +286,37 @@ fn credentials_and_their_keys() {
     }));
     unchanged::<DataKey>(&json!({
         "org": ORG, "version": 2, "wrapped_by": "kms", "wrapped": "AQ==", "created_at": AT,
+    }));
+}
+
+#[test]
+fn swarms_and_their_messages() {
+    let swarm = "swm_0000000000000000000000000f";
+    unchanged::<Swarm>(&json!({
+        "id": swarm, "org": ORG, "name": "Desk", "description": "Answers.", "coordinator": AGENT,
+        "members": [{ "agent": "agt_0000000000000000000000000g", "role": "Looks." }],
+        "limits": {
+            "max_depth": 3, "max_steps": 100, "max_seconds": 3600, "max_micro_credits": 5_000_000,
+        },
+        "version": 2, "created_at": AT, "updated_at": AT,
+    }));
+    for (from, to) in [
+        (json!({ "kind": "agent", "id": AGENT, "execution": EXECUTION }), None),
+        (by_user(), Some(AGENT)),
+    ] {
+        let mut message = json!({
+            "id": "msg_0000000000000000000000000h", "org": ORG, "swarm": swarm,
+            "execution": EXECUTION, "sequence": 17, "from": from, "text": "Found.", "at": AT,
+        });
+        if let Some(to) = to {
+            message["to"] = json!(to);
+        }
+        unchanged::<SwarmMessage>(&message);
+    }
+    unchanged::<OfOrg<Effect>>(&json!({
+        "org": ORG, "execution": EXECUTION, "step": 2, "call": 0,
+        "request": { "kind": "model", "model": "openai::gpt", "messages_through": 17 },
+        "started_at": AT, "attempts": 1,
     }));
 }
 

@@ -8,11 +8,17 @@ use store::Commit;
 
 use super::{entries, settled};
 use crate::support::fixture::Fixture;
-use crate::support::{World, asked, eventually, tenant, text};
+use crate::support::world::{Setup, prices};
+use crate::support::{World, asked, ended, eventually, tenant, text};
 
 #[tokio::test]
 async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
-    let world = World::start().await;
+    // At a price, so that credits can run out.
+    let world = World::with(Setup {
+        prices: prices(1),
+        ..Setup::default()
+    })
+    .await;
     let fixture = Fixture::build(&world, "one").await;
     let admin = &fixture.admin;
     let me = text(&admin.get("/v1/users/me").await.ok()["id"]);
@@ -81,9 +87,30 @@ async fn remember_much(fixture: &Fixture) {
     .await;
 }
 
+/// Has an execution run out of credits, and gives it more.
+async fn run_out_of_credits(fixture: &Fixture) {
+    let admin = &fixture.admin;
+    let budget = fixture.path("/v1/budgets/agents/{agent_id}");
+    let set = async |granted: i64| {
+        let body = json!({ "granted_micro_credits": granted });
+        admin.put(&budget, &body).await.ok();
+    };
+    set(0).await;
+    let run = json!({ "agent_id": fixture.id("agent_id"), "input": "How often?" });
+    let execution = text(&admin.create("/v1/executions", &run).await["id"]);
+    eventually("the credits run out", async || {
+        let path = format!("/v1/executions/{execution}");
+        (admin.get(&path).await.ok()["state"] == "over_budget").then_some(())
+    })
+    .await;
+    set(5_000_000).await;
+    ended(admin, &execution).await;
+}
+
 /// Changes and deletes one of everything, after all of it was created.
 async fn change_everything(world: &World, fixture: &Fixture) {
     let admin = &fixture.admin;
+    run_out_of_credits(fixture).await;
     let confirm = fixture.path("/v1/files/{file_id}/confirm");
     admin.post(&confirm, &json!({})).await.ok();
     let documents = fixture.path("/v1/knowledge-bases/{knowledge_base_id}/documents");

@@ -119,7 +119,10 @@ async fn killed_during_the_call(idempotent: bool, said: &Value) -> (String, bool
 async fn a_tool_call_whose_outcome_is_unknown_is_shown_and_people_are_asked() {
     let failed = json!({ "decision": "reject", "reason": "It never arrived." });
     let (content, is_error, calls) = killed_during_the_call(false, &failed).await;
-    assert!(is_error && content.contains("It never arrived."), "{content}");
+    assert!(
+        is_error && content.contains("It never arrived."),
+        "{content}"
+    );
     assert_eq!(calls, 1);
 
     let succeeded = json!({ "decision": "succeeded", "text": "Order 7 was sent." });

@@ -17,8 +17,10 @@ const ATTEMPT_TIME: Duration = Duration::from_secs(15 * 60);
 /// A worker that was killed is replaced after this long.
 const LEASE: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How many jobs of a lane run at the same time.
-const CONCURRENCY: usize = 16;
+/// How many batches of a lane run at the same time, and how many jobs of each: several times what
+/// one org may run, or one that has much to do would hold up all others.
+const CONCURRENCY: usize = 64;
+const _: () = assert!(CONCURRENCY >= 3 * store::config::DEFAULT_RUNS_PER_ORG as usize);
 const DOORBELLS_AT_ONCE: i32 = 10;
 /// How often a batch of the log is tried before its first record is given up, as Lambda would.
 const LOG_ATTEMPTS: u32 = 5_000;

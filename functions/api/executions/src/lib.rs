@@ -4,7 +4,8 @@
 //! |---|---|---|---|
 //! | GET | `/v1/executions` | `executions:read` | `list.rs` |
 //! | POST | `/v1/executions` | `executions:write` | `create.rs` |
-//! | POST | `/v1/agents/{agent_id}/executions` | `executions:write` | `of_agent.rs` |
+//! | POST | `/v1/agents/{agent_id}/executions` | `executions:write`, `agents:read` | `of_agent.rs` |
+//! | POST | `/v1/swarms/{swarm_id}/executions` | `executions:write` | `of_swarm.rs` |
 //! | GET | `/v1/executions/{execution_id}` | `executions:read` | `get.rs` |
 //! | GET | `/v1/executions/{execution_id}/trace` | `executions:read` | `trace.rs` |
 //! | GET | `/v1/executions/{execution_id}/results/{sha256}` | `executions:read` | `result.rs` |
@@ -24,6 +25,7 @@ mod get;
 mod input;
 mod list;
 mod of_agent;
+mod of_swarm;
 mod pause;
 mod result;
 mod resume;
@@ -38,6 +40,7 @@ pub fn routes() -> Routes {
     Routes::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(of_agent::create))
+        .routes(routes!(of_swarm::create))
         .routes(routes!(get::get))
         .routes(routes!(trace::trace))
         .routes(routes!(result::result))

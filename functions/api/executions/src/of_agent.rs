@@ -39,7 +39,7 @@ pub(crate) struct NewExecutionOfAgent {
     operation_id = "create_agent_execution",
     params(("agent_id" = AgentId, Path), WaitQuery),
     request_body = NewExecutionOfAgent,
-    security(("bearer" = ["executions:write"])),
+    security(("bearer" = ["executions:write", "agents:read"])),
     responses((status = 201, body = ExecutionView), Problems),
 )]
 pub(crate) async fn create(

@@ -19,7 +19,15 @@ If the passages do not answer the question, say so.";
 /// What the model is told before the conversation.
 pub(crate) fn system_prompt(run: &Run<'_>) -> String {
     let memories = run.memories.section();
-    format!("{}\n\n{HOUSE_RULES}{memories}", run.spec.instructions)
+    let swarm = run
+        .swarm
+        .as_ref()
+        .and_then(|swarm| swarm.section(run.execution.agent))
+        .unwrap_or_default();
+    format!(
+        "{}\n\n{HOUSE_RULES}{swarm}{memories}",
+        run.spec.instructions
+    )
 }
 
 /// The conversation so far: what was said in earlier turns, the input, then each settled turn with
@@ -27,7 +35,13 @@ pub(crate) fn system_prompt(run: &Run<'_>) -> String {
 pub(crate) fn messages(run: &Run<'_>) -> Vec<Message> {
     let mut messages: Vec<Message> = run.past.iter().flat_map(past_turn).collect();
     messages.push(Message::user(&run.execution.input));
-    messages.extend(turns(&run.journal, run.execution.steps));
+    let mut turns = turns(&run.journal, run.execution.steps);
+    if let Some(swarm) = &run.swarm {
+        for (step, text) in swarm.shown() {
+            turns.insert((step, BEFORE_MODEL), Message::user(text));
+        }
+    }
+    messages.extend(turns.into_values());
     messages
 }
 
@@ -43,8 +57,12 @@ fn past_turn(past: &PastTurn) -> [Message; 2] {
     [Message::user(&past.input), Message::assistant(answer)]
 }
 
-fn turns(journal: &Journal, committed_steps: u32) -> Vec<Message> {
-    let mut results: BTreeMap<(u32, u32), Message> = BTreeMap::new();
+/// Where a message stands within its step: what comes before the model's turn, then that, then the
+/// results of its calls.
+const BEFORE_MODEL: u32 = 0;
+
+fn turns(journal: &Journal, committed_steps: u32) -> BTreeMap<(u32, u32), Message> {
+    let mut results = BTreeMap::new();
     for effect in journal
         .effects()
         .filter(|effect| effect.step <= committed_steps)
@@ -76,9 +94,9 @@ fn turns(journal: &Journal, committed_steps: u32) -> Vec<Message> {
             },
             _ => continue,
         };
-        results.insert((effect.step, effect.call), message);
+        results.insert((effect.step, BEFORE_MODEL + 1 + effect.call), message);
     }
-    results.into_values().collect()
+    results
 }
 
 fn tool_call(call: &RequestedCall) -> ToolCall {

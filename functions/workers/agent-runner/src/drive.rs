@@ -238,6 +238,7 @@ impl Run<'_> {
     async fn finish_step(&mut self, step: u32) -> Result<(), Stop> {
         self.record(|draft| {
             draft.execution.steps = step;
+            draft.execution.waiting = None;
             draft.tell(StreamEntryKind::StepFinished, json!({ "step": step }));
         })
         .await

@@ -32,6 +32,7 @@
 //! | [`toolbox`] | what an agent may call |
 //! | [`reply`] | what tools answer and change |
 //! | [`recall`] | what the agent is told of its memories |
+//! | [`swarm`] | the swarm of a run and what its agents told each other |
 //! | [`citations`] | markers in answers and the places they stand for |
 //! | [`journal`] | the effects of a run |
 //! | [`consolidate`] | `memory.consolidate`: the upkeep of an agent's memories |
@@ -54,7 +55,9 @@ mod record;
 mod removal;
 mod reply;
 mod run;
+mod secrets;
 mod servers;
+mod swarm;
 mod toolbox;
 mod tools;
 mod waits;

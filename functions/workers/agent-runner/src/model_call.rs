@@ -17,6 +17,7 @@ use crate::conversation;
 use crate::payment::{MAX_OUTPUT_TOKENS, Quote};
 use crate::record::Entries;
 use crate::run::{MAX_CALLS_PER_STEP, Run, Stop};
+use crate::swarm::InSwarm;
 
 /// Text is written to the stream in pieces: after this long, or when this much has gathered.
 const FLUSH_AFTER: Duration = Duration::from_millis(400);
@@ -27,6 +28,7 @@ pub(crate) async fn ask(
     run: &mut Run<'_>,
     step: u32,
 ) -> Result<Result<EffectOutcome, ModelError>, Stop> {
+    run.hear(step).await?;
     let requested = run.spec.model.clone().unwrap_or_default();
     let chat = ChatRequest {
         model: requested.clone(),
@@ -49,6 +51,7 @@ pub(crate) async fn ask(
     let asked = candidates.first().map(ToString::to_string);
     let request = EffectRequest::Model {
         model: asked.unwrap_or(requested),
+        messages_through: run.swarm.as_ref().and_then(InSwarm::through),
     };
     let attempt = run.journal.attempts(step, 0) + 1;
     begin(run, step, &request, &quote, attempt).await?;
@@ -75,6 +78,25 @@ pub(crate) async fn ask(
     Ok(Ok(outcome))
 }
 
+impl Run<'_> {
+    /// Hears what was said in the swarm since the step before.
+    async fn hear(&mut self, step: u32) -> Result<(), Stop> {
+        let begun = self.journal.begun(step, 0);
+        let Some(swarm) = self.swarm.as_mut() else {
+            return Ok(());
+        };
+        swarm
+            .before_step(
+                &self.runner.store,
+                self.tenant,
+                &self.execution,
+                step,
+                begun,
+            )
+            .await
+    }
+}
+
 /// Notes that the call begins and sets aside what it may cost.
 async fn begin(
     run: &mut Run<'_>,
@@ -98,7 +120,7 @@ async fn begin(
             Ok(())
         }
         Err(CommitError::OverBudget { account }) => {
-            Err(run.wait_for_credits(account, quote.amount).await)
+            Err(run.refused_by(account, quote.amount).await)
         }
         Err(error) => Err(error.into()),
     }
@@ -251,7 +273,7 @@ fn outcome_of(run: &Run<'_>, request: &EffectRequest, response: ChatResponse) ->
         output_tokens: usage.output_tokens,
         reasoning_tokens: usage.reasoning_tokens,
     };
-    let EffectRequest::Model { model: asked } = request else {
+    let EffectRequest::Model { model: asked, .. } = request else {
         unreachable!("a model call asks a model");
     };
     let answered = response.model.as_ref().map(ToString::to_string);

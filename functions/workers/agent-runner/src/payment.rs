@@ -43,7 +43,7 @@ impl Run<'_> {
                     let estimate = price.estimate(bytes, output.into());
                     amount = amount.max(estimate);
                 }
-                None if budgets.is_empty() => {}
+                None if budgets.iter().all(|budget| budget.credits_unlimited) => {}
                 None => {
                     let message = format!(
                         "The price of `{name}` is not known, and what this execution may spend is \
@@ -107,6 +107,20 @@ impl Run<'_> {
             .prices
             .price_of(model, self.runner.store.now())?;
         Some(price.cost(tokens))
+    }
+
+    /// What follows when an account refuses a model call: the end, where no steps are left, since
+    /// nobody grants more of them; else a wait for credits.
+    pub(crate) async fn refused_by(&mut self, account: Account, amount: MicroCredits) -> Stop {
+        let budgets = self.runner.store.budgets(self.tenant);
+        match budgets.get(account).await {
+            Ok(Some(budget)) if budget.steps_left == Some(0) => {
+                let message = "The agents of the swarm have made all the model calls they may.";
+                Stop::Fail(Failure::new("swarm_step_limit", message))
+            }
+            Ok(_) => self.wait_for_credits(account, amount).await,
+            Err(error) => error.into(),
+        }
     }
 
     /// Parks the run until an account has credits again.

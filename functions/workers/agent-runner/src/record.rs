@@ -6,6 +6,7 @@
 use domain::execution::{
     Effect, EffectOutcome, EffectRequest, Execution, ExecutionState, StreamEntry, StreamEntryKind,
 };
+use domain::swarm::SwarmMessage;
 use kernel::Timestamp;
 use serde_json::{Value, json};
 use store::executions::OfOrg;
@@ -24,6 +25,7 @@ pub(crate) struct Draft {
     pub(crate) execution: Execution,
     pub(crate) now: Timestamp,
     entries: Entries,
+    messages: Vec<SwarmMessage>,
     commit: Commit,
 }
 
@@ -39,6 +41,11 @@ impl Draft {
             StreamEntryKind::Custom,
             json!({ "name": name, "value": value }),
         );
+    }
+
+    /// Tells the agents of the run's swarm something.
+    pub(crate) fn send(&mut self, message: SwarmMessage) {
+        self.messages.push(message);
     }
 
     /// Writes more in the same transaction.
@@ -130,6 +137,7 @@ impl Run<'_> {
             execution: self.execution.clone(),
             now: self.runner.store.now(),
             entries: Vec::new(),
+            messages: Vec::new(),
             commit,
         }
     }
@@ -168,6 +176,7 @@ impl Run<'_> {
             mut execution,
             now,
             entries,
+            messages,
             mut commit,
         } = draft;
         let org = execution.org;
@@ -176,7 +185,8 @@ impl Run<'_> {
         let root = self
             .root
             .as_ref()
-            .filter(|root| told && !root.state.is_terminal() && !entries.is_empty());
+            .filter(|root| told && !root.state.is_terminal())
+            .filter(|_| !entries.is_empty() || !messages.is_empty());
         let mut relayed = root.cloned();
         if let Some(root) = root {
             commit = commit.unless_changed(root, root.version);
@@ -188,6 +198,18 @@ impl Run<'_> {
             }
             let row = execution.next_stream_entry(kind, data, now);
             commit = commit.create(&OfOrg { org, row });
+        }
+        // The log of a swarm is in the order of its coordinator's stream. What nobody would read,
+        // since that run has ended, is not written.
+        let cause = self.cause();
+        for mut message in messages.into_iter().filter(|_| told) {
+            let reader = match (relayed.as_mut(), execution.parent) {
+                (Some(root), _) => root,
+                (None, None) => &mut execution,
+                (None, Some(_)) => break,
+            };
+            let swarms = self.runner.store.swarms(self.tenant);
+            commit = swarms.add_message(commit, &cause, reader, &mut message);
         }
         let executions = self.runner.store.executions(self.tenant);
         let commit = executions.add_change(commit, &self.execution, &mut execution, None);

@@ -2,6 +2,7 @@
 
 use domain::event::EventKind;
 use domain::execution::StoredResult;
+use domain::swarm::SwarmMessage;
 use domain::task::Task;
 use kernel::digest::sha256_hex;
 use serde_json::{Value, json};
@@ -76,13 +77,16 @@ pub(crate) enum Change {
     None,
     Remember(Box<NewMemory>),
     CreateTask(Box<Task>),
+    /// Its place in the log is found when it is written.
+    SendMessage(Box<SwarmMessage>),
 }
 
 impl Change {
     pub(crate) fn add_to(&self, commit: Commit, store: &Store, cause: &Cause) -> Commit {
         let tenant = commit.tenant();
         match self {
-            Self::None => commit,
+            // A message is written with the streams of the run: see `Draft::send`.
+            Self::None | Self::SendMessage(_) => commit,
             Self::Remember(memory) => (**memory).clone().add_to(commit, store, cause),
             Self::CreateTask(task) => {
                 let data = json!({ "title": task.title, "status": task.status });

@@ -14,6 +14,7 @@ use crate::AgentRunner;
 use crate::citations::Sources;
 use crate::journal::Journal;
 use crate::recall::{self, Told};
+use crate::swarm::InSwarm;
 use crate::toolbox::Toolbox;
 
 /// The most tool calls of one step; a model that asks for more is told so.
@@ -90,6 +91,8 @@ pub(crate) struct Run<'a> {
     pub(crate) journal: Journal,
     pub(crate) toolbox: Toolbox,
     pub(crate) sources: Sources,
+    /// The swarm that it works for, if any.
+    pub(crate) swarm: Option<InSwarm>,
     /// What the agent is told of its memories.
     pub(crate) memories: Told,
     /// What was said before in the conversation.
@@ -109,7 +112,8 @@ impl<'a> Run<'a> {
         let executions = store.executions(tenant);
         let spec = spec_of(store, tenant, &execution).await?;
         let journal = Journal::new(executions.journal(execution.id).await?);
-        let toolbox = Toolbox::open(runner, tenant, &execution, &spec).await?;
+        let swarm = InSwarm::load(store, tenant, &execution, &journal).await?;
+        let toolbox = Toolbox::open(runner, tenant, &execution, &spec, swarm.as_ref()).await?;
         let sources = Sources::from_journal(&journal);
         let memories = match told {
             Some(told) => told,
@@ -133,6 +137,7 @@ impl<'a> Run<'a> {
             journal,
             toolbox,
             sources,
+            swarm,
             memories,
             past,
         })

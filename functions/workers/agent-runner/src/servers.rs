@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use domain::tool::Tool;
-use mcp::{CallOptions, Client, Endpoint, McpError, Session, ToolDescription, ToolList};
+use mcp::{CallOptions, Client, Endpoint, Session, ToolDescription, ToolList};
+use secrecy::SecretString;
 use serde_json::Value;
+use store::credentials::CredentialError;
 use store::mcp_listings::McpListing;
 use store::{ReadError, Tenant};
 
 use crate::AgentRunner;
 use crate::run::Stop;
+use crate::secrets::masked;
 
 /// How long a list of tools is used before it is asked for again, unless its server says less.
 const FRESH_FOR: Duration = Duration::from_secs(3_600);
@@ -44,8 +47,12 @@ pub(crate) async fn list(
     }
     let session = kept.as_ref().and_then(read_session);
     let client = match client(runner, tenant, tool, session).await? {
-        Ok(client) => client,
-        Err(_) => return Ok(Listed::Unreachable),
+        Ok((client, _)) => client,
+        Err(Unusable::Locked) => return Ok(Listed::Locked),
+        Err(Unusable::Because(reason)) => {
+            tracing::warn!(tool = %tool.id, reason, "a server cannot be called");
+            return Ok(Listed::Unreachable);
+        }
     };
     match client.list_tools().await {
         Ok(list) => {
@@ -82,32 +89,53 @@ fn read_session(kept: &McpListing) -> Option<Session> {
     serde_json::from_value(kept.session.clone()?).ok()
 }
 
-/// A client of a server, with its credential. The inner error says why it may not be called.
-pub(crate) async fn client(
+/// Why a server cannot be called.
+enum Unusable {
+    /// The credential that it has was set for another address.
+    Locked,
+    Because(String),
+}
+
+type Headers = Vec<(String, SecretString)>;
+
+/// A client of a server, with the credential that it sends.
+async fn client(
     runner: &AgentRunner,
     tenant: Tenant,
     tool: &Tool,
     session: Option<Session>,
-) -> Result<Result<Client, String>, Stop> {
+) -> Result<Result<(Client, Headers), Unusable>, Stop> {
     let mut endpoint = Endpoint::new(tool.spec.action.url());
     endpoint.timeouts.call = tool.spec.action.timeout();
-    match runner.store.credentials(tenant).headers_for(tool).await {
-        Ok(headers) => {
-            for (name, value) in headers {
-                endpoint = endpoint.header(name, value);
-            }
-        }
+    let headers = match runner.store.credentials(tenant).headers_for(tool).await {
+        Ok(headers) => headers,
         Err(error) if error.is_transient() => {
             return Err(ReadError::Unavailable(error.to_string()).into());
         }
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(CredentialError::OtherOrigin { .. }) => return Ok(Err(Unusable::Locked)),
+        Err(error) => return Ok(Err(Unusable::Because(error.to_string()))),
+    };
+    for (name, value) in &headers {
+        endpoint = endpoint.header(name, value.clone());
     }
     let outbound = runner.outbound.clone();
     let client = match session {
         Some(session) => Client::resume(outbound, endpoint, session),
         None => Client::new(outbound, endpoint),
     };
-    Ok(client.map_err(|error| error.to_string()))
+    Ok(client
+        .map(|client| (client, headers))
+        .map_err(|error| Unusable::Because(error.to_string())))
+}
+
+/// What came of a call to a server.
+pub(crate) enum Called {
+    /// The result as a model reads it, and whether the tool failed.
+    Result { text: String, is_error: bool },
+    /// Why there is none, in words.
+    Failed(String),
+    /// The server wants a credential, or another; it did nothing.
+    Locked,
 }
 
 /// Calls one tool of a server.
@@ -119,17 +147,19 @@ pub(crate) async fn call(
     arguments: &Value,
     idempotency_key: String,
     time: Duration,
-) -> Result<Result<mcp::CallResult, McpError>, Stop> {
+) -> Result<Called, Stop> {
     let kept = runner.store.mcp_listings(tenant).get(server.id).await?;
     let session = kept
         .filter(|kept| kept.tool_version == server.version)
         .as_ref()
         .and_then(read_session);
-    let client = match client(runner, tenant, server, session).await? {
+    let (client, secrets) = match client(runner, tenant, server, session).await? {
         Ok(client) => client,
-        Err(reason) => {
-            let failure = domain::execution::Failure::new("tool_unusable", reason);
-            return Err(Stop::Fail(failure));
+        Err(Unusable::Locked) => return Ok(Called::Locked),
+        Err(Unusable::Because(reason)) => {
+            return Ok(Called::Failed(format!(
+                "The tool cannot be used: {reason}."
+            )));
         }
     };
     let options = CallOptions {
@@ -138,7 +168,18 @@ pub(crate) async fn call(
         max_bytes: None,
         parameter_headers: description.parameter_headers.clone(),
     };
-    Ok(client
+    let called = client
         .call_tool(&description.name, arguments, options)
-        .await)
+        .await;
+    Ok(match called {
+        Ok(result) => Called::Result {
+            text: masked(result.text(), &secrets),
+            is_error: result.is_error,
+        },
+        Err(error) if error.needs_authorization().is_some() => Called::Locked,
+        Err(error) => {
+            let reason = format!("The call failed ({}): {error}.", error.code());
+            Called::Failed(masked(reason, &secrets))
+        }
+    })
 }

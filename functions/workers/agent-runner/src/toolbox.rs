@@ -18,6 +18,7 @@ use crate::AgentRunner;
 use crate::reply::Reply;
 use crate::run::Stop;
 use crate::servers::{self, Listed};
+use crate::swarm::InSwarm;
 
 /// The tools of one run, by the name that the model knows.
 pub(crate) struct Toolbox {
@@ -68,6 +69,7 @@ impl Toolbox {
         tenant: Tenant,
         execution: &Execution,
         spec: &AgentSpec,
+        swarm: Option<&InSwarm>,
     ) -> Result<Self, Stop> {
         let registered: Vec<_> = spec
             .tools
@@ -102,6 +104,13 @@ impl Toolbox {
                 && useful(*builtin, spec)
             {
                 toolbox.add_builtin(spec, *builtin);
+            }
+        }
+        // Whoever made the agent part of a swarm lets it work with the others.
+        if let Some(swarm) = swarm.filter(|swarm| swarm.swarm.spec.has(execution.agent)) {
+            toolbox.add_builtin(spec, Builtin::SendMessage);
+            if swarm.colleagues(execution.agent).next().is_some() {
+                toolbox.add_builtin(spec, Builtin::CallAgent);
             }
         }
         Ok(toolbox)
@@ -224,6 +233,8 @@ fn useful(builtin: Builtin, spec: &AgentSpec) -> bool {
         Builtin::SearchKnowledge | Builtin::ReadDocument => !spec.knowledge_bases.is_empty(),
         Builtin::CallAgent => !spec.agents.is_empty(),
         Builtin::Remember | Builtin::CreateTask | Builtin::AskHuman => true,
+        // Comes with the swarm of a run.
+        Builtin::SendMessage => false,
     }
 }
 

@@ -54,7 +54,13 @@ impl Effect {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EffectRequest {
     /// A model call. Its messages are the journal up to here and are not stored again.
-    Model { model: String },
+    Model {
+        model: String,
+        /// How far the log of the run's swarm had come when the model was asked: what was new since
+        /// the step before was among the messages. Absent outside swarms, and before the first.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        messages_through: Option<u64>,
+    },
     /// A tool call, as the model asked for it.
     Tool {
         call_id: String,

@@ -11,6 +11,8 @@ use crate::template::{MAIN, Mapping, Resource, Source, Stack};
 const VISIBILITY_FACTOR: u64 = 6;
 /// Fewer receipts, and a throttled message is given up without having been tried.
 const MIN_RECEIVE_COUNT: u64 = 5;
+/// What tells a worker how many executions of one organization run at once.
+const RUNS_PER_ORG: &str = "OVERGLASS_RUNS_PER_ORG";
 /// How dead-letter queues are called.
 const DEAD_SUFFIX: &str = "-dead";
 
@@ -125,6 +127,22 @@ fn mapping(stack: &Stack, mapping: &Mapping<'_>) -> Vec<Finding> {
                 note(
                     MAIN,
                     format!("{id}: has no bound, add ScalingConfig with MaximumConcurrency"),
+                );
+            }
+            let bound = &mapping.properties["ScalingConfig"]["MaximumConcurrency"];
+            let worker = stack.main.resource(&mapping.function);
+            let share = worker
+                .map(|worker| &worker.properties()["Environment"]["Variables"][RUNS_PER_ORG])
+                .and_then(|share| stack.main.number(share));
+            if let (Some(bound), Some(share)) = (stack.main.number(bound), share)
+                && bound <= share
+            {
+                note(
+                    MAIN,
+                    format!(
+                        "{id}: one organization can hold all {bound}, set MaximumConcurrency above \
+                     the {share} of {RUNS_PER_ORG}"
+                    ),
                 );
             }
             let timeout = function.and_then(|function| function.timeout).unwrap_or(0);
@@ -251,6 +269,18 @@ mod tests {
             "BatchSize: 1",
             "RouterMapping: loses what cannot be read",
         );
+    }
+
+    #[test]
+    fn one_organization_cannot_hold_all_that_a_queue_is_given() {
+        let with = |share: &str| {
+            let environment = format!(
+                "MemorySize: 1024\n      Environment: {{Variables: {{{RUNS_PER_ORG}: {share}}}}}"
+            );
+            check(&stack_with("MemorySize: 1024", &environment))
+        };
+        assert_one(&with("3"), "FileProcessorFunction.Bulk: one organization");
+        assert_eq!(with("2"), []);
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl Template {
         &self.body["Outputs"][name]["Value"]
     }
 
+    /// A number that is written out, or the default of the parameter that it is taken from.
+    pub(crate) fn number(&self, value: &Value) -> Option<u64> {
+        let default = || self.body["Parameters"][value["Ref"].as_str()?]["Default"].as_u64();
+        value.as_u64().or_else(default)
+    }
+
     /// What SAM applies to every function.
     pub(crate) fn function_globals(&self) -> &Value {
         &self.body["Globals"]["Function"]

@@ -59,20 +59,21 @@ fn answer_of(child: &Execution) -> Reply {
 /// The agent to call, or why it may not be called.
 async fn admitted(run: &Run<'_>, arguments: &Value) -> Result<Result<AgentId, String>, Stop> {
     let named = arguments["agent_id"].as_str().unwrap_or_default();
-    let Some(agent) = run
-        .spec
-        .agents
+    let callable = callable(run);
+    let Some(agent) = callable
         .iter()
         .copied()
         .find(|agent| agent.to_string() == named)
     else {
-        let known: Vec<String> = run.spec.agents.iter().map(ToString::to_string).collect();
+        let known: Vec<String> = callable.iter().map(ToString::to_string).collect();
         let known = known.join(", ");
         return Ok(Err(format!("You may call only these agents: {known}.")));
     };
-    if run.execution.depth() >= MAX_DEPTH {
+    let swarm = run.swarm.as_ref();
+    let max_depth = swarm.map_or(MAX_DEPTH, |own| own.swarm.spec.limits.max_depth);
+    if run.execution.depth() >= max_depth {
         return Ok(Err(format!(
-            "Agents may call each other {MAX_DEPTH} deep. Answer without calling another."
+            "Agents may call each other {max_depth} deep. Answer without calling another."
         )));
     }
     if run.execution.children.len() >= MAX_OPEN {
@@ -87,6 +88,17 @@ async fn admitted(run: &Run<'_>, arguments: &Value) -> Result<Result<AgentId, St
         ));
     }
     Ok(Ok(agent))
+}
+
+/// The agents that the run's own may call: those that it was given, and those that it works with.
+fn callable(run: &Run<'_>) -> Vec<AgentId> {
+    let mut agents = run.spec.agents.clone();
+    if let Some(swarm) = &run.swarm {
+        agents.extend(swarm.colleagues(run.execution.agent));
+    }
+    agents.sort_unstable();
+    agents.dedup();
+    agents
 }
 
 /// The agents that wait for this run, and its own.
@@ -132,6 +144,7 @@ async fn start(
     });
     let event = run.handed_off(json!({
         "agent": run.execution.agent,
+        "from": run.execution.agent,
         "to": agent.id,
         "execution": id,
         "swarm": run.execution.swarm,

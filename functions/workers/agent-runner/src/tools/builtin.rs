@@ -1,9 +1,10 @@
 //! The tools that come with the product.
 
 use domain::memory::{Importance, MemoryKind, MemorySource};
+use domain::swarm::SwarmMessage;
 use domain::task::{Priority, Task, TaskStatus};
 use domain::tool::Builtin;
-use kernel::{FileId, TaskId};
+use kernel::{AgentId, FileId, MessageId, TaskId};
 use retrieval::SearchError;
 use retrieval::memories::embed_memory;
 use serde::Deserialize;
@@ -42,6 +43,12 @@ struct RememberArguments {
 }
 
 #[derive(Deserialize)]
+struct MessageArguments {
+    to: Option<String>,
+    text: String,
+}
+
+#[derive(Deserialize)]
 struct TaskArguments {
     title: String,
     #[serde(default)]
@@ -68,6 +75,9 @@ pub(crate) async fn call(
             Err(reply) => Ok(reply),
         },
         Builtin::CreateTask => Ok(read(arguments).map_or_else(|r| r, |a| create_task(run, a))),
+        Builtin::SendMessage => {
+            Ok(read(arguments).map_or_else(|r| r, |message| send_message(run, message)))
+        }
         // Decided by people, and by the agent that is called.
         Builtin::AskHuman | Builtin::CallAgent => Ok(Reply::error("This cannot be called so.")),
     }
@@ -141,6 +151,35 @@ async fn remember(run: &Run<'_>, arguments: RememberArguments) -> Result<Reply, 
     let new = memories.prepare(draft).await?;
     let answer = json!({ "remembered": new.memory().id });
     Ok(Reply::json(&answer).with(Change::Remember(Box::new(new))))
+}
+
+fn send_message(run: &Run<'_>, arguments: MessageArguments) -> Reply {
+    let Some(swarm) = run
+        .swarm
+        .as_ref()
+        .map(|swarm| &swarm.swarm)
+        .filter(|swarm| swarm.spec.has(run.execution.agent))
+    else {
+        return Reply::error("You work in no swarm now: there is nobody to be told.");
+    };
+    let to = match arguments.to.map(|to| to.parse::<AgentId>()) {
+        None => None,
+        Some(Ok(agent)) if agent != run.execution.agent && swarm.spec.has(agent) => Some(agent),
+        Some(_) => return Reply::error("There is no such agent among those that you work with."),
+    };
+    let now = run.runner.store.now();
+    let message = SwarmMessage {
+        id: MessageId::generate(now),
+        org: swarm.org,
+        swarm: swarm.id,
+        execution: run.execution.root(),
+        sequence: 0,
+        from: run.cause().actor,
+        to,
+        text: arguments.text,
+        at: now,
+    };
+    Reply::json(&json!({ "message_id": message.id })).with(Change::SendMessage(Box::new(message)))
 }
 
 fn create_task(run: &Run<'_>, arguments: TaskArguments) -> Reply {

@@ -3,6 +3,7 @@
 use domain::approval::{Approval, ApprovalPolicy, ApprovalState, ApprovalSubject, Decision};
 use domain::execution::{Effect, EffectRequest};
 use domain::tool::{Builtin, OnUnknown};
+use kernel::ApprovalId;
 use serde_json::{Value, json};
 
 use crate::reply::Reply;
@@ -23,6 +24,8 @@ pub(super) enum Decided {
 
 /// A call that is made.
 pub(super) struct Approved {
+    /// The approval that lets it be made; it is for this one attempt where it says to try again.
+    pub(super) approval: Option<ApprovalId>,
     pub(super) arguments: Value,
     /// Whether these are not the arguments that the model wrote.
     pub(super) edited: bool,
@@ -95,6 +98,7 @@ fn as_asked(call: Call<'_>, effect: Option<&Effect>) -> Approved {
         _ => None,
     };
     Approved {
+        approval: None,
         edited: edited.is_some(),
         arguments: edited.unwrap_or_else(|| call.requested.arguments.clone()),
     }
@@ -146,6 +150,7 @@ fn by_people(
         }
         Decision::Retry => Decided::Call(as_asked(call, effect)),
         Decision::Approve => Decided::Call(Approved {
+            approval: Some(approval.id),
             edited: answer.arguments.is_some(),
             arguments: answer
                 .arguments
@@ -169,6 +174,7 @@ fn of_interrupted(admitted: &Admitted, effect: &Effect) -> Decided {
     let arguments = edited_arguments.as_ref().unwrap_or(arguments).clone();
     match admitted.on_unknown {
         OnUnknown::Automatic if admitted.idempotent => Decided::Call(Approved {
+            approval: effect.approval,
             edited: edited_arguments.is_some(),
             arguments,
         }),

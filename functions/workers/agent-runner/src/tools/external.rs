@@ -1,15 +1,15 @@
 //! Calls to the outside: paid for and noted before they are made, settled after.
 
 use domain::execution::{Effect, EffectOutcome, EffectRequest, StreamEntryKind};
-use kernel::MicroCredits;
+use kernel::{ApprovalId, MicroCredits};
 use serde_json::json;
 use std::time::Instant;
 use store::CommitError;
 
 use crate::payment::Quote;
-use crate::reply::Reply;
+use crate::reply::{Change, Reply};
 use crate::run::{Run, Stop};
-use crate::servers;
+use crate::servers::{self, Called};
 use crate::toolbox::{Admitted, Kind};
 
 use super::decided::Approved;
@@ -48,7 +48,7 @@ pub(super) async fn call(
         arguments: call.requested.arguments.clone(),
         edited_arguments: approved.edited.then(|| approved.arguments.clone()),
     };
-    begin(run, call, &request, &quote).await?;
+    begin(run, call, &request, &quote, approved.approval).await?;
 
     let key = Effect::idempotency_key(run.execution.id, call.step, call.number);
     let asked = tool.spec.action.timeout();
@@ -60,9 +60,14 @@ pub(super) async fn call(
             let description = &of_server.description;
             let server = &of_server.server;
             let (runner, tenant) = (run.runner, run.tenant);
-            let result =
-                servers::call(runner, tenant, server, description, arguments, key, time).await?;
-            of_server_reply(result)
+            match servers::call(runner, tenant, server, description, arguments, key, time).await? {
+                Called::Result { text, is_error } => Answer::Reply(Reply {
+                    is_error,
+                    ..Reply::text(text)
+                }),
+                Called::Failed(reason) => Answer::Reply(Reply::error(reason)),
+                Called::Locked => Answer::Unauthorized,
+            }
         }
         _ => http::call(run, tool, arguments, &key, time).await?,
     };
@@ -91,28 +96,18 @@ pub(super) async fn call(
     }
 }
 
-fn of_server_reply(result: Result<mcp::CallResult, mcp::McpError>) -> Answer {
-    match result {
-        Ok(result) => Answer::Reply(Reply {
-            is_error: result.is_error,
-            ..Reply::text(result.text())
-        }),
-        Err(error) if error.needs_authorization().is_some() => Answer::Unauthorized,
-        Err(error) => Answer::Reply(Reply::error(format!(
-            "The call failed ({}): {error}.",
-            error.code()
-        ))),
-    }
-}
-
 /// Notes that a call begins and sets aside what it costs.
 async fn begin(
     run: &mut Run<'_>,
     call: Call<'_>,
     request: &EffectRequest,
     quote: &Quote,
+    approval: Option<ApprovalId>,
 ) -> Result<(), Stop> {
-    let effect = run.new_effect(call.step, call.number, request.clone());
+    let effect = Effect {
+        approval,
+        ..run.new_effect(call.step, call.number, request.clone())
+    };
     let begun = run
         .record_paid(|draft| {
             draft.put_effect(&effect);
@@ -161,6 +156,9 @@ impl Run<'_> {
                 quote.settle(draft, cost);
             }
             draft.also(|commit| reply.change.add_to(commit, &store, &cause));
+            if let Change::SendMessage(message) = &reply.change {
+                draft.send((**message).clone());
+            }
             let data = json!({
                 "tool_call_id": call.requested.call_id,
                 "name": call.requested.name,

@@ -7,9 +7,11 @@ use outbound::{Method, OutboundError, Request};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use store::ReadError;
+use store::credentials::CredentialError;
 
 use crate::reply::Reply;
 use crate::run::{Run, Stop};
+use crate::secrets::masked;
 
 use super::external::Answer;
 
@@ -37,14 +39,20 @@ pub(super) async fn call(
         Err(problem) if problem.is_transient() => {
             return Err(ReadError::Unavailable(problem.to_string()).into());
         }
+        // Whoever sets the credential anew says where it is meant to go.
+        Err(CredentialError::OtherOrigin { .. }) => return Ok(Answer::Unauthorized),
         Err(problem) => return Ok(error(format!("The tool cannot be used: {problem}."))),
     };
+    let fixed = action
+        .headers
+        .iter()
+        .filter(|(name, _)| !secret.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)));
     let built = build(
         expanded.method,
         expanded.url,
         expanded.body.as_ref(),
         key,
-        &action.headers,
+        fixed,
     );
     let request = built.and_then(|request| {
         secret.iter().try_fold(request, |request, (name, value)| {
@@ -68,6 +76,7 @@ pub(super) async fn call(
         Ok(Ok(reply)) if reply.status.as_u16() == 401 => Answer::Unauthorized,
         Ok(Ok(reply)) => {
             let body = String::from_utf8_lossy(&reply.body).into_owned();
+            let body = masked(body, &secret);
             let body = serde_json::from_str::<Value>(&body).unwrap_or(Value::String(body));
             let content = json!({ "status": reply.status.as_u16(), "body": body });
             Answer::Reply(Reply {
@@ -82,12 +91,12 @@ fn error(message: impl Into<String>) -> Answer {
     Answer::Reply(Reply::error(message))
 }
 
-fn build(
+fn build<'a>(
     method: HttpMethod,
     url: String,
     body: Option<&Value>,
     key: &str,
-    headers: &std::collections::BTreeMap<String, String>,
+    headers: impl Iterator<Item = (&'a String, &'a String)>,
 ) -> Result<Request, OutboundError> {
     let method = match method {
         HttpMethod::Get => Method::GET,

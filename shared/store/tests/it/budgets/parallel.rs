@@ -49,8 +49,8 @@ async fn of_200_calls_at_once_on_a_budget_for_10_exactly_10_are_made() {
     assert_eq!(stage.assert_sums(Account::Org).await, 11);
     // Whom the org refused, the agent did not pay for either.
     assert_eq!(stage.assert_sums(AGENT).await, 11);
-    println!("{} conflicts", proxy.conflicts());
-    assert!(proxy.conflicts() > 0, "nothing was contended");
+    // Otherwise nothing was contended, and nothing shown.
+    assert!(proxy.conflicts() > 200, "{} conflicts", proxy.conflicts());
 
     // The cost was known before: what is spent is what was granted, to the last micro-credit.
     let settle = (0..10).map(|_| settle(&stage, &store, PRICE));
@@ -110,11 +110,6 @@ async fn calls_that_all_can_be_paid_all_come_through_and_none_is_paid_twice() {
     for call in join_all(calls).await {
         call.expect("no panic").expect("comes through");
     }
-    println!(
-        "{} conflicts, {} replies lost",
-        proxy.conflicts(),
-        proxy.lost()
-    );
     assert!(proxy.lost() > CALLS as u64 / 5);
     for account in [Account::Org, AGENT] {
         let budget = stage.get(account).await.expect("a budget");
