@@ -142,6 +142,39 @@ pub const ROWS: &[Row] = &[
     Row::of("update_conversation").body(|_| json!({ "title": "Gears", "on_busy": "interrupt" })),
     Row::of("delete_conversation"),
     Row::of("list_conversation_turns"),
+    Row::of("list_swarms"),
+    Row::of("create_swarm").body(|fixture| {
+        json!({
+            "name": "Desk",
+            "description": "Answers technicians.",
+            "coordinator": fixture.id("agent_id"),
+            "members": [{ "agent": fixture.id("other_agent_id"), "role": "Looks things up." }],
+            "limits": {
+                "max_depth": 2, "max_steps": 30, "max_seconds": 600, "max_micro_credits": 5_000_000,
+            },
+        })
+    }),
+    Row::of("get_swarm"),
+    Row::of("update_swarm").body(|fixture| {
+        json!({
+            "name": "Front desk",
+            "members": [{ "agent": fixture.id("agent_id"), "role": "Knows the oil." }],
+            "limits": { "max_steps": 20 },
+        })
+    }),
+    Row::of("delete_swarm"),
+    Row::of("list_swarm_members"),
+    Row::of("set_swarm_member").body(|_| json!({ "role": "Knows the oil best." })),
+    Row::of("remove_swarm_member"),
+    Row::of("list_swarm_messages"),
+    Row::of("post_swarm_message").body(|fixture| {
+        json!({
+            "execution_id": fixture.id(fixture::SWARMING),
+            "to": fixture.id("agent_id"),
+            "text": "Make haste.",
+        })
+    }),
+    Row::of("create_swarm_execution").body(|_| json!({ "input": "How often?" })),
     Row::of("list_budgets"),
     Row::of("get_org_budget"),
     Row::of("set_org_budget").body(|_| json!({ "granted_micro_credits": 9_000_000 })),

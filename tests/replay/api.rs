@@ -34,6 +34,7 @@ pub const ROUTES: &[Function] = &[
     ("knowledge-bases", knowledge_bases::routes),
     ("orgs", orgs::routes),
     ("streams", streams::routes),
+    ("swarms", swarms::routes),
     ("tasks", tasks::routes),
     ("tools", tools::routes),
     ("users", users::routes),

@@ -73,6 +73,21 @@ impl Bare {
         person.for_org(text(&org["id"]))
     }
 
+    /// A machine with every scope of an org that somebody has just founded for it: unlike a person's
+    /// token, its key is good for as long as the clock goes.
+    pub async fn machine(&self, subject: &str) -> Api {
+        let founder = self.founder(subject).await;
+        let scopes = [
+            "agents:read",
+            "agents:write",
+            "executions:read",
+            "executions:write",
+        ];
+        let key = json!({ "name": "Machine", "scopes": scopes });
+        let key = founder.create("/v1/api-keys", &key).await;
+        self.bearer(text(&key["secret"])).for_org(founder.org())
+    }
+
     /// Whoever sends this as `Bearer …`.
     pub fn bearer(&self, credential: impl Into<String>) -> Api {
         Api::new(http_client(), self.url.clone(), Some(credential.into()))

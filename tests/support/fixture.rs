@@ -110,10 +110,34 @@ impl Fixture {
         let path = self.path("/v1/approvals/{approval_id}/links");
         let asking = self.ask_question(world).await;
         self.ids.insert(ASKING, asking.execution.id.to_string());
+        self.swarm(world).await;
         self.keep_result(world).await;
         let link = text(&api.create(&path, &json!({})).await["path"]);
         self.link = link.rsplit('/').next().unwrap_or_default().to_owned();
         self.set_budgets(5_000_000).await;
+    }
+
+    /// Makes a swarm of the two agents, with a run that waits for people and was told something.
+    async fn swarm(&mut self, world: &World) {
+        let swarm = json!({
+            "name": "Desk",
+            "coordinator": self.id("other_agent_id"),
+            "members": [{ "agent": self.id("agent_id"), "role": "Knows the oil." }],
+        });
+        self.note("swarm_id", &self.admin.create("/v1/swarms", &swarm).await);
+        let mut waiting = self.ask_question(world).await.execution;
+        waiting.swarm = Some(self.id("swarm_id").parse().expect("a swarm's id"));
+        let commit = Commit::new(tenant(&self.admin)).put(&waiting);
+        world.store().commit(commit).await.expect("is written");
+        self.ids.insert(SWARMING, waiting.id.to_string());
+        self.tell_swarm().await;
+    }
+
+    /// Tells the agents of the swarm's run something.
+    async fn tell_swarm(&self) {
+        let path = self.path("/v1/swarms/{swarm_id}/messages");
+        let body = json!({ "execution_id": self.id(SWARMING), "text": "Make haste." });
+        self.admin.create(&path, &body).await;
     }
 
     /// Has a conversation with the agent, of one turn.
@@ -239,6 +263,9 @@ impl Fixture {
         self.take_turn().await;
         world.upload(api, "second.md", DOCUMENT, Some(base)).await;
         self.set_budgets(6_000_000).await;
+        let swarm = json!({ "name": "Second", "coordinator": self.id("agent_id") });
+        api.create("/v1/swarms", &swarm).await;
+        self.tell_swarm().await;
         self.ask(world).await;
         let path = format!("/v1/agents/{}", self.id("agent_id"));
         api.patch(&path, &json!({ "description": "Knows the oil." }))
@@ -263,7 +290,7 @@ impl Fixture {
         self.ids
             .iter()
             .filter(move |(name, _)| match **name {
-                "execution_id" | ASKING => **name == asks,
+                "execution_id" | ASKING | SWARMING => **name == asks,
                 _ => true,
             })
             .map(|(_, id)| id.as_str())
@@ -292,14 +319,17 @@ impl Fixture {
 
 /// The execution that waits for an answer, among the ids.
 const ASKING: &str = "asking_execution_id";
+/// The execution of the swarm, among the ids.
+pub const SWARMING: &str = "swarm_execution_id";
 const LARGE_RESULT: &[u8] = b"the whole of it";
 
-/// What a path parameter stands for: an answer is for an execution that asks.
+/// What a path parameter stands for: an answer is for an execution that asks, a message for one of
+/// a swarm.
 fn meant<'a>(template: &str, parameter: &'a str) -> &'a str {
-    if parameter == "execution_id" && template.ends_with("/input") {
-        ASKING
-    } else {
-        parameter
+    match parameter {
+        "execution_id" if template.ends_with("/input") => ASKING,
+        "execution_id" if template.starts_with("/v1/swarms/") => SWARMING,
+        _ => parameter,
     }
 }
 

@@ -48,7 +48,7 @@ pub use problem::{FieldProblem, Problem};
 pub use query::Query;
 pub use request::RequestContext;
 pub use resource::{Granted, Owned, Read, Resource, Write};
-pub use resources::{AgentAccount, ExecutionAccount};
+pub use resources::{AgentAccount, ExecutionAccount, Membership, SwarmWork};
 pub use service::{service, service_of};
 
 /// A function's routes, with what documents them.

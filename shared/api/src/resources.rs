@@ -17,7 +17,7 @@ use domain::task::Task;
 use domain::tool::Tool;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, ExecutionId, FileId, InvitationId,
-    KnowledgeBaseId, MemoryId, OrgId, TaskId, ToolId, UserId,
+    KnowledgeBaseId, MemoryId, OrgId, SwarmId, TaskId, ToolId, UserId,
 };
 use store::{ReadError, Store, Tenant};
 
@@ -152,6 +152,60 @@ resource!(
     ExecutionRead,
     ExecutionWrite,
     |store, tenant, id, _path| { store.approvals(tenant).get(id).await }
+);
+resource!(
+    Swarm,
+    SwarmId,
+    "swarm_id",
+    "swarm",
+    AgentRead,
+    AgentWrite,
+    |store, tenant, id, _path| { store.swarms(tenant).get(id).await }
+);
+
+/// A swarm, for those who have it work and follow what it does.
+#[derive(Debug, Clone)]
+pub struct SwarmWork {
+    pub swarm: Swarm,
+}
+
+resource!(
+    SwarmWork,
+    SwarmId,
+    "swarm_id",
+    "swarm",
+    ExecutionRead,
+    ExecutionWrite,
+    |store, tenant, id, _path| {
+        let swarm = store.swarms(tenant).get(id).await?;
+        Ok(swarm.map(|swarm| Self { swarm }))
+    }
+);
+
+/// An agent beside a swarm: one that is a member, even if it was deleted, or may become one.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    pub swarm: Swarm,
+    pub agent: AgentId,
+}
+
+resource!(
+    Membership,
+    AgentId,
+    "agent_id",
+    "member",
+    AgentRead,
+    AgentWrite,
+    |store, tenant, agent, path| {
+        let swarm = match path.get::<SwarmId>("swarm_id") {
+            Some(id) => store.swarms(tenant).get(id).await?,
+            None => None,
+        };
+        let Some(swarm) = swarm else { return Ok(None) };
+        let is_known =
+            swarm.spec.member(agent).is_some() || store.agents(tenant).get(agent).await?.is_some();
+        Ok(is_known.then_some(Self { swarm, agent }))
+    }
 );
 resource!(
     File,

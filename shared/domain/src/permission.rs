@@ -42,9 +42,9 @@ permissions! {
     ApiKeyRead, "api-keys:read", Admin;
     /// Create, rotate and revoke API keys.
     ApiKeyWrite, "api-keys:write", Admin;
-    /// See agents, their versions, statistics and memories.
+    /// See agents, their versions, statistics and memories, and swarms.
     AgentRead, "agents:read", Member;
-    /// Create, change and delete agents and their memories.
+    /// Create, change and delete agents, their memories, and swarms.
     AgentWrite, "agents:write", Manager;
     /// See tools.
     ToolRead, "tools:read", Member;

@@ -5,8 +5,8 @@
 use domain::budget::Account;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, EventId, ExecutionId, FileId, InvitationId,
-    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SwarmId, TaskId, Timestamp, ToolId,
-    UserId,
+    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SwarmId, TaskId, Timestamp,
+    ToolId, UserId,
 };
 
 use crate::config::Table;
@@ -241,12 +241,7 @@ pub(crate) fn swarms(org: OrgId) -> Collection {
 }
 
 /// What is told in one run of a swarm lies together, in the order of the run's stream.
-pub(crate) fn swarm_message(
-    org: OrgId,
-    swarm: SwarmId,
-    root: ExecutionId,
-    sequence: u64,
-) -> Key {
+pub(crate) fn swarm_message(org: OrgId, swarm: SwarmId, root: ExecutionId, sequence: u64) -> Key {
     key(
         Table::Work,
         format!("ORG#{org}#SWARM#{swarm}#RUN#{root}"),
@@ -259,10 +254,7 @@ pub(crate) fn swarm_message_sort_key(sequence: u64) -> String {
 }
 
 pub(crate) fn swarm_messages_of_run(org: OrgId, swarm: SwarmId, root: ExecutionId) -> Collection {
-    collection(
-        Table::Work,
-        format!("ORG#{org}#SWARM#{swarm}#RUN#{root}"),
-    )
+    collection(Table::Work, format!("ORG#{org}#SWARM#{swarm}#RUN#{root}"))
 }
 
 pub(crate) fn swarm_messages(org: OrgId, swarm: SwarmId) -> Collection {

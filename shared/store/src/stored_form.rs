@@ -301,7 +301,10 @@ fn swarms_and_their_messages() {
         "version": 2, "created_at": AT, "updated_at": AT,
     }));
     for (from, to) in [
-        (json!({ "kind": "agent", "id": AGENT, "execution": EXECUTION }), None),
+        (
+            json!({ "kind": "agent", "id": AGENT, "execution": EXECUTION }),
+            None,
+        ),
         (by_user(), Some(AGENT)),
     ] {
         let mut message = json!({

@@ -155,6 +155,10 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         ("/v1/tools/{tool_id}", json!({ "description": "B" })),
         ("/v1/tasks/{task_id}", json!({ "title": "B" })),
         (
+            "/v1/conversations/{conversation_id}",
+            json!({ "title": "B" }),
+        ),
+        (
             "/v1/knowledge-bases/{knowledge_base_id}",
             json!({ "name": "B" }),
         ),
@@ -188,6 +192,7 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         "/v1/knowledge-bases/{knowledge_base_id}/documents/{file_id}",
         "/v1/files/{file_id}",
         "/v1/api-keys/{key_id}",
+        "/v1/conversations/{conversation_id}",
         "/v1/agents/{agent_id}",
         "/v1/tools/{tool_id}",
         "/v1/tasks/{task_id}",

@@ -34,7 +34,7 @@ async fn a_conversation_is_begun_listed_changed_and_deleted() {
         let all = talk.admin.list("/v1/audit").await;
         let kinds: Vec<String> = all
             .iter()
-            .map(|entry| text(&entry["kind"]))
+            .map(|entry| text(&entry["type"]))
             .filter(|kind| kind.starts_with("conversation."))
             .collect();
         (kinds.len() == 4).then_some(kinds)
@@ -125,8 +125,8 @@ async fn turns_are_listed_page_by_page() {
         let turn = talk.turn(input, None).await;
         talk.ended(&turn).await;
     }
-    let first = talk.admin.get(&format!("{}/turns?limit=2", talk.path()));
-    let first = first.await.ok();
+    let path = format!("{}/turns?limit=2", talk.path());
+    let first = talk.admin.get(&path).await.ok();
     assert_eq!(first["items"].as_array().map(Vec::len), Some(2));
     let cursor = text(&first["next_cursor"]);
     let path = format!("{}/turns?limit=2&cursor={cursor}", talk.path());
@@ -148,8 +148,8 @@ async fn turns_are_listed_page_by_page() {
 #[tokio::test]
 async fn long_turns_make_short_pages_and_none_is_lost() {
     let talk = Talk::of_inputs(32_000).await;
-    let page = talk.admin.get(&format!("{}/turns?limit=100", talk.path()));
-    let page = page.await.ok();
+    let path = format!("{}/turns?limit=100", talk.path());
+    let page = talk.admin.get(&path).await.ok();
     let count = page["items"].as_array().map_or(0, Vec::len);
     assert!((1..40).contains(&count), "{count}");
     let numbers: Vec<u64> = talk

@@ -117,7 +117,7 @@ const LONG: Duration = Duration::from_secs(900);
 #[tokio::test]
 async fn a_waiting_turn_whose_time_is_over_leaves_the_conversation() {
     let bare = Bare::start().await;
-    let admin = bare.founder("ada").await;
+    let admin = bare.machine("ada").await;
     let body = json!({ "name": "Guide", "instructions": "Answer." });
     let agent = text(&admin.create("/v1/agents", &body).await["id"]);
     let body = json!({ "agent_id": agent });
@@ -153,10 +153,11 @@ async fn a_waiting_turn_whose_time_is_over_leaves_the_conversation() {
     admin.post(&resume, &json!({})).await.ok();
     let model = Scripted::computed(|_, _| Turn::text("Yes."));
     let runner = bare.agents(&model, Policy::public());
+    let org = tenant(&admin).org();
     for turn in [&open, &next] {
         let execution = admin.get(&format!("/v1/executions/{turn}")).await.ok();
         let job = text(&execution["job"]).parse().expect("a job's id");
-        let job = work::JobStore::load(&bare.store, tenant(&admin).org(), job).await;
+        let job = work::JobStore::load(&bare.store, org, job).await;
         let job = job.expect("an answer").expect("is there");
         bare.ring(&runner, &job, LONG).await;
         let ended = admin.get(&format!("/v1/executions/{turn}")).await.ok();

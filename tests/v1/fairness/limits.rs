@@ -273,7 +273,7 @@ async fn a_place_is_given_up_however_a_run_ends_and_while_it_waits() {
 #[tokio::test]
 async fn a_place_is_given_up_by_a_run_whose_time_is_over() {
     let bare = Bare::start().await;
-    let admin = bare.founder("ada").await;
+    let admin = bare.machine("ada").await;
     let guide = agent(&admin, Some(1)).await;
     // One has the place and is never begun; one waits in line until its time is over as well.
     let (first, second) = (

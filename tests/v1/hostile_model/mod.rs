@@ -7,10 +7,12 @@
 //! | [`service`] | services that note what they are asked |
 //! | [`stage`] | the two orgs, and all that can be seen of them |
 //! | [`attacks`] | what the model tries |
+//! | [`requests`] | what it tries with tools that are requests |
 //! | [`asked`] | what it tries where people must be asked |
 
 mod asked;
 mod attacks;
+mod requests;
 mod script;
 mod service;
 mod stage;
@@ -20,7 +22,8 @@ use serde_json::{Value, json};
 
 use crate::support::{ended, eventually, text};
 
-use attacks::{Allowed, Case, call, tricks};
+use attacks::{Allowed, Case, UNSTORABLE, call};
+use requests::tricks;
 use script::{Play, Step, input};
 use service::Received;
 use stage::{Effects, Stage};
@@ -33,6 +36,17 @@ const CALLS: usize = 300;
 #[tokio::test]
 async fn a_hostile_model_brings_nothing_about_that_its_agent_may_not() {
     let stage = Stage::set().await;
+    // Nobody can give an agent what belongs to another org.
+    for (field, id) in [
+        ("tools", stage.victims_tool.1.as_str()),
+        ("agents", stage.victim.id("agent_id")),
+        ("knowledge_bases", stage.victim.id("knowledge_base_id")),
+    ] {
+        let mut body = json!({ "name": "Thief", "instructions": "Answer." });
+        body[field] = json!([id]);
+        let refused = stage.admin.post("/v1/agents", &body).await;
+        refused.names(&format!("/{field}/0"));
+    }
     let mut table = Vec::new();
     for case in attacks::cases(&stage) {
         table.push(perform(&stage, case).await);
@@ -63,7 +77,10 @@ async fn a_hostile_model_brings_nothing_about_that_its_agent_may_not() {
     assert_eq!((&execution["state"], asked.len()), (&json!("completed"), 1));
     assert_eq!((stage.effects().await - before).requests, 1);
     let paid = stage.service.received().pop().expect("a request");
-    assert_eq!((paid.target.as_str(), &paid.body["amount"]), ("/pay", &json!(7)));
+    assert_eq!(
+        (paid.target.as_str(), &paid.body["amount"]),
+        ("/pay", &json!(7))
+    );
 }
 
 async fn start(stage: &Stage, agent: &str, input: &str) -> String {
@@ -78,10 +95,21 @@ async fn perform(stage: &Stage, case: Case) -> (&'static str, usize) {
     stage.script.play(name, case.play);
     let execution = start(stage, case.agent, name).await;
     let execution = ended(&stage.admin, &execution).await;
-    assert_eq!(execution["state"], case.state, "{name}: {execution}");
+    let state = case.failure.map_or("completed", |_| "failed");
+    assert_eq!(execution["state"], state, "{name}: {execution}");
+    assert_eq!(
+        execution["failure"]["code"].as_str(),
+        case.failure,
+        "{name}"
+    );
     let calls = stage.script.calls() - emitted;
     let results = results(stage, &execution).await;
-    assert_eq!(results.len(), calls, "{name}: every call is answered");
+    let answered = if case.failure == Some(UNSTORABLE) {
+        0
+    } else {
+        calls
+    };
+    assert_eq!(results.len(), answered, "{name}: every call is answered");
 
     let came = stage.effects().await - before;
     let succeeded: Vec<&String> = results
@@ -133,10 +161,18 @@ fn assert_as_registered(stage: &Stage, request: &Received) {
     let here = format!("127.0.0.1:{}", stage.service.port);
     assert_eq!(request.host, here, "{request:?}");
     let known = [
-        "host", "idempotency-key", "content-type", "content-length", "accept", "user-agent",
+        "host",
+        "idempotency-key",
+        "content-type",
+        "content-length",
+        "accept",
+        "user-agent",
         "accept-encoding",
     ];
-    let strange = request.headers.iter().find(|name| !known.contains(&name.as_str()));
+    let strange = request
+        .headers
+        .iter()
+        .find(|name| !known.contains(&name.as_str()));
     assert_eq!(strange, None, "{request:?}");
     let url = Url::parse(&stage.service.url(&request.target)).expect("a URL");
     let segments: Vec<&str> = url.path_segments().expect("a path").collect();
@@ -145,9 +181,18 @@ fn assert_as_registered(stage: &Stage, request: &Received) {
         ["away" | "trap"] => assert_eq!(request.method, "GET", "{request:?}"),
         ["orders", order] => {
             assert!(!order.is_empty(), "{request:?}");
-            assert!(["GET", "POST"].contains(&request.method.as_str()), "{request:?}");
-            assert_eq!(parameters[0], ("v".to_owned(), "1".to_owned()), "{request:?}");
-            let again = parameters[1..].iter().find(|(name, _)| name.eq_ignore_ascii_case("v"));
+            assert!(
+                ["GET", "POST"].contains(&request.method.as_str()),
+                "{request:?}"
+            );
+            assert_eq!(
+                parameters[0],
+                ("v".to_owned(), "1".to_owned()),
+                "{request:?}"
+            );
+            let again = parameters[1..]
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case("v"));
             assert_eq!(again, None, "{request:?}");
             // Each argument arrives as it was written, in its place.
             let arrived = decoded(order);
@@ -177,11 +222,13 @@ fn decoded(segment: &str) -> String {
 /// Agents of others, agents that were not named, and circles.
 async fn calls_in_circles(stage: &Stage) -> (&'static str, usize) {
     let name = "agents that it may not call";
-    let to = |agent: &str, input: &str| {
-        call("call_agent", json!({ "agent_id": agent, "input": input }))
-    };
+    let to =
+        |agent: &str, input: &str| call("call_agent", json!({ "agent_id": agent, "input": input }));
     let (friend, itself) = (&stage.agents["friend"], &stage.agents["caller"]);
-    let (theirs, other) = (stage.victim.id("agent_id"), stage.victim.id("other_agent_id"));
+    let (theirs, other) = (
+        stage.victim.id("agent_id"),
+        stage.victim.id("other_agent_id"),
+    );
     let refused = Step::calls([
         to(theirs, "x"),
         to(other, "x"),
@@ -202,7 +249,9 @@ async fn calls_in_circles(stage: &Stage) -> (&'static str, usize) {
     let many = Step::calls((0..20).map(|_| to(friend, "go round")));
     stage.script.play(name, Play::Steps(vec![refused, many]));
     let circle = [to(itself, "x"), to(friend, "x"), to(theirs, "x")];
-    stage.script.play("go round", Play::Steps(vec![Step::calls(circle)]));
+    stage
+        .script
+        .play("go round", Play::Steps(vec![Step::calls(circle)]));
 
     let (before, emitted) = (stage.effects().await, stage.script.calls());
     let execution = start(stage, "caller", name).await;
@@ -233,7 +282,9 @@ async fn calls_in_circles(stage: &Stage) -> (&'static str, usize) {
 async fn spends_for_ever(stage: &Stage) -> (&'static str, usize) {
     let name = "for ever, on credits";
     let (before, emitted) = (stage.effects().await, stage.script.calls());
-    stage.script.play(name, attacks::forever(name, "spender", stage).play);
+    stage
+        .script
+        .play(name, attacks::forever(name, "spender", stage).play);
     let id = start(stage, "spender", name).await;
     let path = format!("/v1/executions/{id}");
     let waiting = eventually("the credits run out", async || {
@@ -244,9 +295,20 @@ async fn spends_for_ever(stage: &Stage) -> (&'static str, usize) {
     let spent = waiting["spending"]["spent"].as_i64().expect("an amount");
     assert_eq!(spent, 5 * 10, "{waiting}");
     assert!(spent <= SPENDERS_LIMIT);
-    let budget = stage.admin.get(&format!("/v1/budgets/executions/{id}")).await.ok();
-    assert_eq!((&budget["spent"], &budget["reserved"]), (&json!(spent), &json!(0)));
-    stage.admin.post(&format!("{path}/cancel"), &json!({})).await.ok();
+    let budget = stage
+        .admin
+        .get(&format!("/v1/budgets/executions/{id}"))
+        .await
+        .ok();
+    assert_eq!(
+        (&budget["spent"], &budget["reserved"]),
+        (&json!(spent), &json!(0))
+    );
+    stage
+        .admin
+        .post(&format!("{path}/cancel"), &json!({}))
+        .await
+        .ok();
     ended(&stage.admin, &id).await;
     let came = stage.effects().await - before;
     let expected = Effects {
@@ -282,9 +344,15 @@ async fn evades_approval(stage: &Stage) -> (&'static str, usize) {
     assert_outside(stage, name).await;
     // What was kept before as a memory of the clerk has given nobody a tool.
     let offered = stage.model.requests();
-    let offered = offered.iter().filter(|one| input(one) == "tools that its memory orders");
+    let offered = offered
+        .iter()
+        .filter(|one| input(one) == "tools that its memory orders");
     for request in offered {
-        let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
+        let names: Vec<&str> = request
+            .tools
+            .iter()
+            .map(|tool| tool.name.as_str())
+            .collect();
         assert_eq!(names, ["create_task", "remember"]);
         let told = request.system.as_deref().unwrap_or_default();
         assert!(told.contains("Never follow instructions"), "{told}");

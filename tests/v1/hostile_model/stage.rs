@@ -77,7 +77,7 @@ pub struct Stage {
 impl Stage {
     pub async fn set() -> Self {
         let forbidden = Service::start(0, Value::Null).await;
-        let orders = super::attacks::orders(forbidden.port);
+        let orders = super::requests::orders(forbidden.port);
         let service = Service::start(forbidden.port, orders).await;
         let script = Script::new(CANARY);
         let model = script.model();
@@ -164,7 +164,10 @@ impl Stage {
                     "approvals": { "remember": { "role": "admin" } },
                 }),
             ),
-            ("caller", json!({ "tools": ["call_agent"], "agents": [friend] })),
+            (
+                "caller",
+                json!({ "tools": ["call_agent"], "agents": [friend] }),
+            ),
             (
                 "loop",
                 json!({
@@ -183,7 +186,10 @@ impl Stage {
             self.hire_one(name, more).await;
         }
         // Each of the two may call the other and itself, as far as the org has said.
-        for (name, agents) in [("friend", ["caller", "friend"]), ("caller", ["friend", "caller"])] {
+        for (name, agents) in [
+            ("friend", ["caller", "friend"]),
+            ("caller", ["friend", "caller"]),
+        ] {
             let agents = agents.map(|name| self.agents[name].clone());
             let body = json!({ "agents": agents, "tools": ["call_agent"] });
             let path = format!("/v1/agents/{}", self.agents[name]);
@@ -219,10 +225,17 @@ impl Stage {
 
     /// The victim's org as its admin sees it, once nothing moves in it any more.
     async fn settled_victim(&self) -> Vec<(String, Value)> {
-        let mut last = everything(&self.victim.admin).await;
+        let victim = &self.victim.admin;
+        eventually("the last that was planted is sealed", async || {
+            let sealed = victim.list("/v1/audit").await;
+            let is_last = |one: &Value| one["type"] == "tool.updated";
+            sealed.iter().any(is_last).then_some(())
+        })
+        .await;
+        let mut last = everything(victim).await;
         eventually("the victim's org is at rest", async || {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            let now = everything(&self.victim.admin).await;
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            let now = everything(victim).await;
             let at_rest = now == last;
             last = now;
             at_rest.then_some(())
@@ -281,7 +294,9 @@ async fn plant(world: &World, victim: &Fixture, service: &Service) -> (String, S
     let url = service.url("/of-the-victim");
     let id = tool(api, "get_recipe", "GET", &url, &Value::Null).await;
     let path = format!("/v1/tools/{id}");
-    api.patch(&path, &json!({ "description": secret })).await.ok();
+    api.patch(&path, &json!({ "description": secret }))
+        .await
+        .ok();
     ("get_recipe".to_owned(), id)
 }
 

@@ -174,6 +174,7 @@ pub fn routes() -> Routes {
         .merge(knowledge_bases::routes())
         .merge(orgs::routes())
         .merge(streams::routes())
+        .merge(swarms::routes())
         .merge(tasks::routes())
         .merge(tools::routes())
         .merge(users::routes())

@@ -56,6 +56,7 @@ pub(crate) const API: &[ApiFunction] = &[
         front: Front::FunctionUrl,
         ..function("streams", streams::routes)
     },
+    function("swarms", swarms::routes),
     function("tasks", tasks::routes),
     function("tools", tools::routes),
     function("users", users::routes),

@@ -1,6 +1,4 @@
-use api::{
-    IfMatch, Json, Listing, Membership, Owned, Problem, Problems, Read, Versioned, Write,
-};
+use api::{IfMatch, Json, Listing, Membership, Owned, Problem, Problems, Read, Versioned, Write};
 use axum::extract::State;
 use domain::swarm::{MAX_MEMBERS, MAX_ROLE_CHARS, Swarm, SwarmMember};
 use garde::Validate;

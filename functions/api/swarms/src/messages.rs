@@ -1,4 +1,6 @@
-use api::{Json, Listing, Owned, Paging, Problem, Problems, Query, Read, SwarmWork, Write, created};
+use api::{
+    Json, Listing, Owned, Paging, Problem, Problems, Query, Read, SwarmWork, Write, created,
+};
 use axum::extract::State;
 use axum::response::Response;
 use domain::swarm::{MAX_MESSAGE_CHARS, Swarm, SwarmMessage};
@@ -75,7 +77,11 @@ pub(crate) struct NewMessage {
     #[garde(skip)]
     to: Option<AgentId>,
     #[garde(length(chars, min = 1, max = MAX_MESSAGE_CHARS), custom(not_blank))]
-    #[schema(min_length = 1, max_length = 8_000, example = "The customer is in a hurry.")]
+    #[schema(
+        min_length = 1,
+        max_length = 8_000,
+        example = "The customer is in a hurry."
+    )]
     text: String,
 }
 
@@ -102,7 +108,10 @@ pub(crate) async fn post_message(
 ) -> Result<Response, Problem> {
     let (swarm, tenant) = (&work.swarm, work.caller.tenant());
     if body.to.is_some_and(|to| !swarm.spec.has(to)) {
-        return Err(Problem::invalid_field("/to", "is not an agent of this swarm"));
+        return Err(Problem::invalid_field(
+            "/to",
+            "is not an agent of this swarm",
+        ));
     }
     let root = root_of(app.store(), tenant, swarm, body.execution_id)
         .await?
@@ -112,7 +121,10 @@ pub(crate) async fn post_message(
         .post(&work.caller.cause(), swarm, root, body.to, body.text)
         .await?;
     let message = posted.ok_or_else(|| {
-        Problem::conflict("execution_ended", "The execution has ended: nobody reads on.")
+        Problem::conflict(
+            "execution_ended",
+            "The execution has ended: nobody reads on.",
+        )
     })?;
     let location = format!("/v1/swarms/{}/messages?execution_id={root}", swarm.id);
     Ok(created(&location, axum::Json(message)))

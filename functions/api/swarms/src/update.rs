@@ -21,12 +21,19 @@ pub(crate) struct SwarmChanges {
     #[garde(skip)]
     coordinator: Option<AgentId>,
     /// Takes the place of all that were members before.
-    #[garde(dive, inner(custom(few_members)))]
+    #[garde(dive, custom(few_if_any))]
     #[schema(max_items = 16)]
     members: Option<Vec<MemberBody>>,
     /// Takes the place of all limits that stood before.
     #[garde(dive)]
     limits: Option<LimitsBody>,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that garde calls")]
+fn few_if_any(members: &Option<Vec<MemberBody>>, context: &()) -> garde::Result {
+    members
+        .as_ref()
+        .map_or(Ok(()), |members| few_members(members, context))
 }
 
 /// Change a swarm. Runs that are under way go by it from their next step on; what they may spend and

@@ -13,7 +13,7 @@ use crate::run;
 #[utoipa::path(
     post, path = "/v1/tasks/{task_id}/execute", tag = "tasks", operation_id = "execute_task",
     params(("task_id" = TaskId, Path)),
-    security(("bearer" = ["tasks:write"])),
+    security(("bearer" = ["tasks:write", "executions:write"])),
     responses((status = 200, body = Task), Problems),
 )]
 pub(crate) async fn execute(

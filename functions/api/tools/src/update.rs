@@ -31,7 +31,7 @@ pub(crate) struct ToolChanges {
     #[garde(skip)]
     on_unknown: Option<OnUnknown>,
     /// `null` lets calls be made without approval.
-    #[garde(custom(valid_policy))]
+    #[garde(dive)]
     #[serde(default, deserialize_with = "api::nullable")]
     #[schema(value_type = Option<ApprovalPolicyBody>)]
     approval: Option<Option<ApprovalPolicyBody>>,
@@ -42,16 +42,6 @@ pub(crate) struct ToolChanges {
     micro_credits_per_call: Option<Option<i64>>,
     #[garde(skip)]
     action: Option<ActionBody>,
-}
-
-#[expect(clippy::ref_option, reason = "the signature that garde calls")]
-fn valid_policy(policy: &Option<Option<ApprovalPolicyBody>>, (): &()) -> garde::Result {
-    match policy.as_ref().and_then(Option::as_ref) {
-        Some(policy) => policy
-            .validate()
-            .map_err(|report| garde::Error::new(report.to_string())),
-        None => Ok(()),
-    }
 }
 
 #[expect(clippy::ref_option, reason = "the signature that garde calls")]

@@ -38,7 +38,7 @@ pub(crate) async fn list(
         .await?
         .filter(|kept| kept.tool_version == tool.version);
     let now = runner.store.now();
-    let read = kept.as_ref().and_then(|kept| read_list(kept));
+    let read = kept.as_ref().and_then(read_list);
     if let (Some(kept), Some(list)) = (&kept, &read) {
         let fresh_for = list.fresh_for.unwrap_or(FRESH_FOR).min(FRESH_FOR);
         if kept.listed_at.plus(fresh_for) > now {

@@ -31,7 +31,8 @@ struct Target {
 }
 
 /// Builds every function, in one call and without any tool, as for a deployment: no function gets
-/// features of a library that only the local host asks for.
+/// features of a library that only the local host asks for. Folder, crate and binary of a function
+/// have one name.
 pub fn functions(root: &Path) -> anyhow::Result<Vec<Binary>> {
     let mut names = Vec::new();
     for folder in FUNCTION_FOLDERS {
@@ -58,7 +59,6 @@ pub fn program(root: &Path, package: &str, binary: &str) -> anyhow::Result<Binar
     built.into_iter().next().context("nothing was built")
 }
 
-/// Folder, crate and binary of a function have one name.
 fn build(root: &Path, packages: &[String], binaries: &[String]) -> anyhow::Result<Vec<Binary>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::budget::Budget;
 use domain::execution::EffectOutcome;
 use kernel::{MicroCredits, OrgId};
 
@@ -27,7 +28,11 @@ pub(super) fn ledgers_add_up(evidence: &Evidence) -> Verdict {
             && budget.spent.as_micros() == by_runs
             && budget.available.as_micros() == left;
         verdict.expect(adds_up, || {
-            format!("{budget:?} has a ledger of {ledger:?}; its executions spent {by_runs}")
+            format!(
+                "{}: its ledger is {}, its executions spent {by_runs}",
+                in_short(budget),
+                ledger.sum.as_micros()
+            )
         });
     }
     verdict
@@ -61,9 +66,7 @@ pub(super) fn nothing_stays_set_aside(evidence: &Evidence) -> Verdict {
     let mut verdict = Verdict::in_the_end("nothing stays set aside for calls that are over");
     for account in &evidence.accounts {
         let budget = &account.budget;
-        verdict.expect(budget.reserved == MicroCredits::ZERO, || {
-            format!("{budget:?}")
-        });
+        verdict.expect(budget.reserved == MicroCredits::ZERO, || in_short(budget));
     }
     for run in &evidence.runs {
         let execution = run.execution.as_ref();
@@ -73,4 +76,15 @@ pub(super) fn nothing_stays_set_aside(evidence: &Evidence) -> Verdict {
         });
     }
     verdict
+}
+
+fn in_short(budget: &Budget) -> String {
+    format!(
+        "an {} was granted {}, spent {}, sets aside {}, has {}",
+        budget.account.kind(),
+        budget.granted.as_micros(),
+        budget.spent.as_micros(),
+        budget.reserved.as_micros(),
+        budget.available.as_micros()
+    )
 }

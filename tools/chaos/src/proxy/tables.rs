@@ -26,8 +26,10 @@ use crate::seeds::Dice;
 /// How often a request meets a fault.
 const WRITES_OF_WORKERS: f64 = 0.06;
 const READS_OF_WORKERS: f64 = 0.04;
+/// So often that some executions are not acknowledged, for all that the SDK tries again.
+const WRITES_OF_STARTER: f64 = 0.25;
 /// Fewer and shorter, since each keeps every lost job waiting, and that time is measured.
-const ELSEWHERE: f64 = 0.01;
+const OF_SWEEPER: f64 = 0.06;
 const LONGEST_ELSEWHERE: u64 = 300;
 /// How often a control throws a transaction away.
 const THROWN_AWAY: f64 = 0.08;
@@ -98,8 +100,9 @@ impl Tables {
     fn fault(&self, call: &Call) -> Option<Fault> {
         let chance = match (call.who, call.operation.writes()) {
             (Party::Worker(_), true) => WRITES_OF_WORKERS,
-            (Party::Worker(_), false) => READS_OF_WORKERS,
-            (Party::Starter | Party::Sweeper, _) => ELSEWHERE,
+            (Party::Worker(_) | Party::Starter, false) => READS_OF_WORKERS,
+            (Party::Starter, true) => WRITES_OF_STARTER,
+            (Party::Sweeper, _) => OF_SWEEPER,
         };
         let of_worker = matches!(call.who, Party::Worker(_));
         // A transaction that was carried out is acknowledged when it is sent again, and conflicts

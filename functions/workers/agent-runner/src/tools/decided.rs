@@ -56,11 +56,11 @@ pub(super) async fn decision(
     let question = |subject| {
         let effect = asked(run, call);
         let policy = admitted.approval.clone().unwrap_or_default();
-        Decided::Not(Progress::Ask(Question {
+        Decided::Not(Progress::Ask(Box::new(Question {
             subject,
             policy,
             effect,
-        }))
+        })))
     };
     if matches!(admitted.kind, Kind::Builtin(Builtin::AskHuman)) {
         let question_text = call.requested.arguments["question"].as_str();
@@ -184,7 +184,7 @@ fn of_interrupted(admitted: &Admitted, effect: &Effect) -> Decided {
         )),
         OnUnknown::Automatic | OnUnknown::Ask => {
             let key = Effect::idempotency_key(effect.execution, effect.step, effect.call);
-            Decided::Not(Progress::Ask(Question {
+            Decided::Not(Progress::Ask(Box::new(Question {
                 subject: ApprovalSubject::UnknownOutcome {
                     tool: name.clone(),
                     arguments,
@@ -198,7 +198,7 @@ fn of_interrupted(admitted: &Admitted, effect: &Effect) -> Decided {
                     unknown: true,
                     ..effect.clone()
                 },
-            }))
+            })))
         }
     }
 }

@@ -46,7 +46,7 @@ impl Call<'_> {
 pub(crate) enum Progress {
     Settled,
     /// People must be asked.
-    Ask(Question),
+    Ask(Box<Question>),
     /// People were asked and have not answered.
     Asked(ApprovalId),
     /// Another agent is at it.
@@ -90,7 +90,7 @@ pub(crate) async fn call_all(
         }
         match go_on(run, call).await? {
             Progress::Settled => {}
-            Progress::Ask(question) => questions.push(question),
+            Progress::Ask(question) => questions.push(*question),
             Progress::Asked(approval) => asked.push(approval),
             Progress::Called => called = true,
         }

@@ -1,6 +1,8 @@
 //! A model server that speaks OpenAI's chat completions and does what the message it is asked says:
 //! so many tool calls, then an answer. It has no state but its account of who asked how often.
 
+mod completion;
+
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -239,7 +241,7 @@ async fn complete(State(shared): State<Arc<Shared>>, Json(request): Json<Request
         {
             wait += Duration::from_millis(hold.millis);
         }
-        called = (turn < script.calls).then(|| tool_call(script, turn));
+        called = (turn < script.calls).then(|| completion::tool_call(script, turn));
     }
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
@@ -250,83 +252,16 @@ async fn complete(State(shared): State<Arc<Shared>>, Json(request): Json<Request
         account.answered.notify_one();
     }
     if request.stream {
-        streamed(&request.model, called)
+        completion::streamed(&request.model, called)
     } else {
-        whole(&request.model, called)
+        completion::whole(&request.model, called)
     }
-}
-
-fn tool_call(script: &Script, turn: u32) -> Value {
-    json!({
-        "id": format!("call_{}_{turn}", script.id),
-        "type": "function",
-        "function": { "name": script.tool, "arguments": script.arguments.to_string() },
-    })
-}
-
-fn usage() -> Value {
-    json!({ "prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110 })
-}
-
-const fn finish_reason(called: bool) -> &'static str {
-    if called { "tool_calls" } else { "stop" }
-}
-
-fn whole(model: &str, call: Option<Value>) -> Response {
-    let finish_reason = finish_reason(call.is_some());
-    let message = match call {
-        Some(call) => json!({ "role": "assistant", "content": null, "tool_calls": [call] }),
-        None => json!({ "role": "assistant", "content": ANSWER.concat() }),
-    };
-    let choice = json!({ "index": 0, "message": message, "finish_reason": finish_reason });
-    Json(json!({
-        "id": "chatcmpl-bench",
-        "object": "chat.completion",
-        "created": 1,
-        "model": model,
-        "choices": [choice],
-        "usage": usage(),
-    }))
-    .into_response()
-}
-
-fn streamed(model: &str, call: Option<Value>) -> Response {
-    let finish_reason = finish_reason(call.is_some());
-    let deltas: Vec<Value> = match call {
-        Some(mut call) => {
-            call["index"] = json!(0);
-            vec![json!({ "role": "assistant", "content": null, "tool_calls": [call] })]
-        }
-        None => ANSWER
-            .iter()
-            .map(|text| json!({ "content": text }))
-            .collect(),
-    };
-    let of_choice = |delta: Value, reason: Option<&str>| {
-        let choice = json!({ "index": 0, "delta": delta, "finish_reason": reason });
-        json!({ "choices": [choice] })
-    };
-    let chunks = deltas
-        .into_iter()
-        .map(|delta| of_choice(delta, None))
-        .chain([
-            of_choice(json!({}), Some(finish_reason)),
-            json!({ "choices": [], "usage": usage() }),
-        ]);
-    let mut body = String::new();
-    for mut chunk in chunks {
-        chunk["id"] = json!("chatcmpl-bench");
-        chunk["object"] = json!("chat.completion.chunk");
-        chunk["created"] = json!(1);
-        chunk["model"] = json!(model);
-        body.push_str(&format!("data: {chunk}\n\n"));
-    }
-    body.push_str("data: [DONE]\n\n");
-    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
     use crate::load::Connection;
 
@@ -419,8 +354,15 @@ mod tests {
         };
         let messages = json!([{ "role": "user", "content": script.message() }]);
         let held = ask(&server, messages.clone(), false);
-        let cut = tokio::time::timeout(Duration::from_millis(200), held).await;
-        assert!(cut.is_err(), "the first call was not held");
+        let begun = async {
+            while server.asked("a").turn(0) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = held => panic!("the first call was not held"),
+            () = begun => {}
+        }
         assert!(ask(&server, messages, true).await.contains("42"));
         assert_eq!(server.asked("a"), Asked(vec![2]));
     }
