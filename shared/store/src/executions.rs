@@ -229,6 +229,8 @@ impl NewRun {
 pub struct Executions<'a> {
     store: &'a Store,
     tenant: Tenant,
+    /// How often the change that is being made was refused.
+    lost: u32,
 }
 
 impl Store {
@@ -238,11 +240,19 @@ impl Store {
         Executions {
             store: self,
             tenant,
+            lost: 0,
         }
     }
 }
 
 impl Executions<'_> {
+    /// The same executions, for a change that was refused so often since others came first. Many
+    /// who give up their places at the same moment do not let in the same run then.
+    #[must_use]
+    pub fn again(self, lost: u32) -> Self {
+        Self { lost, ..self }
+    }
+
     /// The execution with this id.
     ///
     /// # Errors
@@ -324,7 +334,7 @@ impl Executions<'_> {
     ) -> Result<(), Error> {
         let mut attempt = 0;
         loop {
-            let commit = self.add_run(change(), cause, run).await?;
+            let commit = self.again(attempt).add_run(change(), cause, run).await?;
             match self.store.commit(commit).await {
                 // Another run took the place that was free.
                 Err(error) if error.is_about_places() && attempt < PLACE_TRIES => {

@@ -150,7 +150,8 @@ fn app(host: &Host, meter: &StoreMeter) -> anyhow::Result<App> {
         ..clients.clone()
     };
     let vault = store.vault().clone();
-    let store = Store::new(clients, store.config().clone(), Arc::new(SystemClock)).with_vault(vault);
+    let store =
+        Store::new(clients, store.config().clone(), Arc::new(SystemClock)).with_vault(vault);
     let config = ApiConfig {
         environment: KeyEnvironment::new("local")?,
         verifier: host.issuer().verifier()?,

@@ -106,12 +106,8 @@ impl Host {
             }
         });
         let outbound = outbound::Client::new(agent_runner::tool_policy(options.outbound))?;
-        let agents = agent_runner::AgentRunner::new(
-            store.clone(),
-            options.model,
-            outbound,
-            options.prices,
-        );
+        let agents =
+            agent_runner::AgentRunner::new(store.clone(), options.model, outbound, options.prices);
         let files = file_processor::handlers_with(&store, options.files);
         workers::start(&services, &store, agents, files, &stop, &tasks).await?;
         tasks.close();

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | GET | `/v1/executions` | `executions:read` | `list.rs` |
 //! | POST | `/v1/executions` | `executions:write` | `create.rs` |
-//! | POST | `/v1/agents/{agent_id}/executions` | `executions:write`, `agents:read` | `of_agent.rs` |
+//! | POST | `/v1/agents/{agent_id}/executions` | `executions:write` | `of_agent.rs` |
 //! | POST | `/v1/swarms/{swarm_id}/executions` | `executions:write` | `of_swarm.rs` |
 //! | GET | `/v1/executions/{execution_id}` | `executions:read` | `get.rs` |
 //! | GET | `/v1/executions/{execution_id}/trace` | `executions:read` | `trace.rs` |

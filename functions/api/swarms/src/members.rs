@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 /// What an agent does in a swarm.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Role {
+pub(crate) struct SwarmRole {
     /// What it is there for; its colleagues are told.
     #[garde(length(chars, min = 1, max = MAX_ROLE_CHARS))]
     #[schema(min_length = 1, max_length = 2_000, example = "Looks up orders.")]
@@ -40,7 +40,7 @@ pub(crate) async fn list_members(swarm: Owned<Swarm, Read>) -> axum::Json<Listin
         ("swarm_id" = SwarmId, Path), ("agent_id" = AgentId, Path),
         ("If-Match" = Option<String>, Header, description = "The ETag of the swarm."),
     ),
-    request_body = Role,
+    request_body = SwarmRole,
     security(("bearer" = ["agents:write"])),
     responses((status = 200, body = Swarm), Problems),
 )]
@@ -48,7 +48,7 @@ pub(crate) async fn set_member(
     State(app): State<api::App>,
     membership: Owned<Membership, Write>,
     if_match: IfMatch,
-    Json(body): Json<Role>,
+    Json(body): Json<SwarmRole>,
 ) -> Result<Versioned<Swarm>, Problem> {
     let (swarm, agent) = (&membership.swarm, membership.agent);
     if_match.check(swarm.version, "swarm")?;

@@ -1,6 +1,7 @@
 use api::{Owned, Problem, Problems, Versioned, Write};
 use axum::extract::State;
 use domain::event::EventKind;
+use domain::permission::Permission;
 use domain::task::{Assignee, Task};
 use kernel::TaskId;
 
@@ -21,6 +22,7 @@ pub(crate) async fn execute(
     task: Owned<Task, Write>,
 ) -> Result<Versioned<Task>, Problem> {
     let caller = &task.caller;
+    caller.require(Permission::ExecutionWrite, &app).await?;
     run::refuse_while_running(&app, caller, &task).await?;
     let Some(assignee @ Assignee::Agent { .. }) = task.assignee else {
         return Err(Problem::conflict(

@@ -8,7 +8,7 @@
 //! | PATCH | `/v1/tasks/{task_id}` | `tasks:write` | `update.rs` |
 //! | DELETE | `/v1/tasks/{task_id}` | `tasks:write` | `delete.rs` |
 //! | POST | `/v1/tasks/{task_id}/assign` | `tasks:write` | `assign.rs` |
-//! | POST | `/v1/tasks/{task_id}/execute` | `tasks:write`, `executions:write` | `execute.rs` |
+//! | POST | `/v1/tasks/{task_id}/execute` | `tasks:write` | `execute.rs` |
 //! | POST | `/v1/tasks/{task_id}/status` | `tasks:write` | `status.rs` |
 //!
 //! A task that runs by itself starts an execution, which needs `executions:write` as well.

@@ -81,9 +81,10 @@ impl ActionBody {
             ActionKind::Mcp if self.method.is_some() => {
                 Err(problem("/action/method", "does not apply to an `mcp` tool"))
             }
-            ActionKind::Mcp if !self.headers.is_empty() => {
-                Err(problem("/action/headers", "does not apply to an `mcp` tool"))
-            }
+            ActionKind::Mcp if !self.headers.is_empty() => Err(problem(
+                "/action/headers",
+                "does not apply to an `mcp` tool",
+            )),
             ActionKind::Mcp => Ok(ToolAction::Mcp(McpAction {
                 url: self.url,
                 timeout_seconds: self.timeout_seconds,
@@ -131,14 +132,10 @@ pub(crate) fn check(spec: &ToolSpec) -> Result<(), Problem> {
         ToolAction::Http(action) => action.problems(&spec.parameters),
         ToolAction::Mcp(action) => action.problems(),
     };
-    errors.extend(
-        problems
-            .into_iter()
-            .map(|problem| FieldProblem {
-                field: format!("/action{}", problem.field),
-                message: problem.message,
-            }),
-    );
+    errors.extend(problems.into_iter().map(|problem| FieldProblem {
+        field: format!("/action{}", problem.field),
+        message: problem.message,
+    }));
     if errors.is_empty() {
         Ok(())
     } else {

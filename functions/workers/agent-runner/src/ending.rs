@@ -41,6 +41,7 @@ pub(crate) async fn without_answer(
         let event = store.event(tenant, &cause, state.event(), id, data);
         let commit = Commit::new(tenant).fenced_by(attempt.fence).event(event);
         let commit = executions
+            .again(race.lost())
             .add_end(commit, &cause, &before, &mut after)
             .await?;
         let entry = json!({ "code": failure.code, "message": failure.message });
@@ -96,6 +97,7 @@ impl Run<'_> {
             draft.also(|commit| commit.event(event.clone()));
             let commit = draft.take_commit();
             let commit = executions
+                .again(attempt)
                 .add_end(commit, &cause, &self.execution, &mut draft.execution)
                 .await?;
             draft.also(|_| commit);

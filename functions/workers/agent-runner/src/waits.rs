@@ -37,7 +37,10 @@ impl Run<'_> {
         let mut attempt = 0;
         loop {
             // Who comes next in line is read anew for each try.
-            let leaving = executions.add_leave(self.commit(), &self.execution).await?;
+            let leaving = executions
+                .again(attempt)
+                .add_leave(self.commit(), &self.execution)
+                .await?;
             let mut draft = self.draft(leaving);
             let now = draft.now;
             draft

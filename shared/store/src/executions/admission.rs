@@ -3,7 +3,9 @@
 //! A run takes a place when it is queued or goes on after a wait, and keeps it until it waits or
 //! ends; a run without a place is not rung for, so that the queues that all orgs share never hold
 //! more of one org's runs than it has places. Whoever frees a place gives it to the first run in
-//! line, in the same transaction: nothing has to notice that a place is free.
+//! line, in the same transaction: nothing has to notice that a place is free. Of many who do so at
+//! the same moment one gives its place to the first, and the others try again with one of the first
+//! sixteen, so that they do not stand in each other's way.
 //!
 //! A run of an agent with a limit of its own takes a place among that agent's runs first and only
 //! then one of the org, so there is a line for each such agent and one for the org: whoever is first
@@ -41,7 +43,7 @@ mod tests;
 
 /// The most places an org can have.
 pub const MAX_PLACES: u32 = 200;
-/// How many of those in line are read. One or two are let in at once.
+/// How many of those in line are read. One or two are let in at once, of these.
 const LINE_READ: u32 = 16;
 /// How many runs one change lets in, for the sake of its size.
 const LET_IN: usize = 4;
@@ -174,13 +176,12 @@ impl Line {
         self.runs.insert(position, run);
     }
 
-    /// The first in line, unless others who were not read are before it.
-    fn first(&self) -> Option<&WaitingRun> {
-        let first = self.runs.first()?;
-        let is_known = self
-            .horizon
-            .is_none_or(|horizon| first.execution <= horizon);
-        is_known.then_some(first)
+    /// Where the next to be let in stands: first, but for `skip`. Nobody before whom others stand who
+    /// were not read.
+    fn next(&self, skip: usize) -> Option<usize> {
+        let is_known = |run: &&WaitingRun| self.horizon.is_none_or(|last| run.execution <= last);
+        let known = self.runs.iter().take_while(is_known).count();
+        (known > 0).then(|| skip % known)
     }
 }
 
@@ -196,16 +197,16 @@ impl Gate {
         self.places.iter().any(|place| place.execution == execution)
     }
 
-    /// Takes the first in line out and gives it a place, if there is one.
-    fn let_in(&mut self, limit: impl Fn(&WaitingRun) -> u32) -> Option<WaitingRun> {
-        let first = self.line.first()?;
-        let limit = limit(first);
+    /// Takes the next in line out and gives it a place, if there is one.
+    fn let_in(&mut self, skip: usize, limit: impl Fn(&WaitingRun) -> u32) -> Option<WaitingRun> {
+        let next = self.line.next(skip)?;
+        let limit = limit(&self.line.runs[next]);
         if self.places.len() >= limit as usize {
             return None;
         }
         let taken: BTreeSet<u32> = self.places.iter().map(|place| place.number).collect();
         let number = (0..limit).find(|number| !taken.contains(number))?;
-        let run = self.line.runs.remove(0);
+        let run = self.line.runs.remove(next);
         self.places.push(Place {
             org: run.org,
             number,
@@ -308,6 +309,9 @@ fn first_version(execution: ExecutionId) -> u64 {
 pub(crate) struct Admission {
     /// How many places the org has.
     limit: u32,
+    /// Where in line the next to be let in stands: first, unless many let in others at the same
+    /// moment, who would all take the same.
+    skip: usize,
     read: Gates,
     now: Gates,
     let_in: Vec<WaitingRun>,
@@ -321,9 +325,10 @@ struct Gates {
 }
 
 impl Admission {
-    fn new(limit: u32, read: Gates) -> Self {
+    fn new(limit: u32, skip: usize, read: Gates) -> Self {
         Self {
             limit,
+            skip,
             now: read.clone(),
             read,
             let_in: Vec::new(),
@@ -382,7 +387,8 @@ impl Admission {
     fn fill(&mut self) {
         let Gates { org, agent } = &mut self.now;
         for _ in 0..LET_IN {
-            let Some(run) = agent.let_in(|run| run.agent_limit.unwrap_or(u32::MAX)) else {
+            let Some(run) = agent.let_in(self.skip, |run| run.agent_limit.unwrap_or(u32::MAX))
+            else {
                 break;
             };
             org.line.join(WaitingRun {
@@ -391,7 +397,7 @@ impl Admission {
             });
         }
         while self.let_in.len() < LET_IN
-            && let Some(run) = org.let_in(|_| self.limit)
+            && let Some(run) = org.let_in(self.skip, |_| self.limit)
         {
             self.let_in.push(run);
         }
@@ -428,6 +434,10 @@ impl Executions<'_> {
     ) -> Result<Admission, ReadError> {
         let org = self.tenant.org();
         let limit = self.store.config.runs_per_org.min(MAX_PLACES);
+        let skip = match self.lost {
+            0 => 0,
+            _ => rand::random_range(0..LINE_READ as usize),
+        };
         let of_agent = async {
             match run.limits.max_concurrent {
                 Some(limit) => {
@@ -446,7 +456,7 @@ impl Executions<'_> {
         let is_seen =
             read.org.has_place(run.id) || read.org.line.has(run.id) || read.agent.line.has(run.id);
         if is_new || is_seen {
-            return Ok(Admission::new(limit, read));
+            return Ok(Admission::new(limit, skip, read));
         }
         // It may be further back in line than was read.
         let mut keys = vec![keys::waiting_run(org, run.id)];
@@ -461,7 +471,7 @@ impl Executions<'_> {
             };
             gate.line.join(run);
         }
-        Ok(Admission::new(limit, read))
+        Ok(Admission::new(limit, skip, read))
     }
 
     /// All places of a gate, and those who are first in line for one.

@@ -31,6 +31,14 @@ pub struct Race {
     lost: u32,
 }
 
+impl Race {
+    /// How often.
+    #[must_use]
+    pub fn lost(self) -> u32 {
+        self.lost
+    }
+}
+
 /// The row by which the sweeper finds a run whose time is over, whatever became of its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {
@@ -370,7 +378,7 @@ impl Executions<'_> {
             else {
                 return Ok(before);
             };
-            let commit = self.add_departure(commit, &after).await?;
+            let commit = self.again(race.lost).add_departure(commit, &after).await?;
             match self.store.commit(commit).await {
                 Ok(()) => return Ok(after),
                 Err(error) => before = self.after(&mut race, error, before.id).await?,
@@ -470,7 +478,7 @@ impl Executions<'_> {
             let kind = EventKind::ExecutionPaused;
             let event = self.store.event(self.tenant, cause, kind, after.id, data);
             let commit = Commit::new(self.tenant).event(event);
-            let mut commit = self.add_leave(commit, &before).await?;
+            let mut commit = self.again(race.lost).add_leave(commit, &before).await?;
             let entry = json!({ "name": "execution_paused", "value": { "from": before.state } });
             let entry = Some((StreamEntryKind::Custom, entry));
             commit = self.add_change(commit, &before, &mut after, entry);
@@ -597,6 +605,7 @@ impl CommitError {
     /// Whether somebody else came first, so that reading again and trying again makes sense.
     #[must_use]
     pub fn is_raced(&self) -> bool {
+        if let Self::Changed { noun } | Self::Exists { noun } = self { eprintln!("RACED {noun}"); }
         matches!(self, Self::Changed { .. } | Self::Exists { .. })
     }
 }

@@ -29,7 +29,7 @@ const READS_OF_WORKERS: f64 = 0.04;
 /// So often that some executions are not acknowledged, for all that the SDK tries again.
 const WRITES_OF_STARTER: f64 = 0.25;
 /// Fewer and shorter, since each keeps every lost job waiting, and that time is measured.
-const OF_SWEEPER: f64 = 0.06;
+const OF_SWEEPER: f64 = 0.01;
 const LONGEST_ELSEWHERE: u64 = 300;
 /// How often a control throws a transaction away.
 const THROWN_AWAY: f64 = 0.08;

@@ -17,7 +17,7 @@ fn run(number: u128, agent: u128, agent_limit: Option<u32>) -> WaitingRun {
 }
 
 fn empty(limit: u32) -> Admission {
-    Admission::new(limit, Gates::default())
+    Admission::new(limit, 0, Gates::default())
 }
 
 /// Who was let in by what was done last.
@@ -125,7 +125,7 @@ fn changes_are_conditional_on_what_was_read() {
     );
 
     // The first in line writes to the place that it waits for.
-    let mut second = Admission::new(1, first.now);
+    let mut second = Admission::new(1, 0, first.now);
     second.enter(&two);
     let seen = Place {
         version: held.version + 1,
@@ -143,7 +143,7 @@ fn changes_are_conditional_on_what_was_read() {
     let mut gates = second.now;
     gates.org.places = vec![seen.clone()];
     let three = run(3, 7, None);
-    let mut third = Admission::new(1, gates.clone());
+    let mut third = Admission::new(1, 0, gates.clone());
     third.enter(&three);
     assert_eq!(
         third.changes(|_| 0),
@@ -154,7 +154,7 @@ fn changes_are_conditional_on_what_was_read() {
     );
 
     // Who leaves gives its place away.
-    let mut leaving = Admission::new(1, gates);
+    let mut leaving = Admission::new(1, 0, gates);
     leaving.leave(one.execution);
     let given = Place {
         org: one.org,
@@ -277,7 +277,8 @@ impl Stage {
                 gate.line.join(own);
             }
         }
-        Admission::new(self.limit, read)
+        let skip = self.random.random_range(0..3);
+        Admission::new(self.limit, skip, read)
     }
 
     /// What an actor does next, if anything: `true` to enter, `false` to leave.
