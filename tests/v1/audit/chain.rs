@@ -126,9 +126,11 @@ async fn the_log_read_again_in_any_order_changes_nothing() {
     let admin = &fixture.admin;
     let before = settled(&world, admin).await;
     let stats = fixture.path("/v1/agents/{agent_id}/stats");
-    let counted = eventually("the run is counted", async || {
+    let runs = fixture.path("/v1/executions?agent_id={agent_id}&state=completed");
+    let completed = admin.list(&runs).await.len();
+    let counted = eventually("the runs are counted", async || {
         let stats = admin.get(&stats).await.ok();
-        (stats["executions_completed"] == 1).then_some(stats)
+        (stats["executions_completed"] == completed).then_some(stats)
     })
     .await;
     let log = log_of(&world, admin).await;

@@ -605,7 +605,6 @@ impl CommitError {
     /// Whether somebody else came first, so that reading again and trying again makes sense.
     #[must_use]
     pub fn is_raced(&self) -> bool {
-        if let Self::Changed { noun } | Self::Exists { noun } = self { eprintln!("RACED {noun}"); }
         matches!(self, Self::Changed { .. } | Self::Exists { .. })
     }
 }
