@@ -9,11 +9,6 @@ use serde_json::{Value, json};
 use super::requests;
 use super::script::{Call, Play, Step};
 use super::stage::{Effects, Stage, builtins};
-
-/// How many calls the model makes in one step.
-const PER_STEP: usize = 16;
-/// How a run fails whose model says what cannot be kept.
-pub const UNSTORABLE: &str = "unstorable";
 /// What the victim's things are, by which the attacker could name them.
 const KINDS: [&str; 6] = [
     "file_id",
@@ -23,6 +18,9 @@ const KINDS: [&str; 6] = [
     "execution_id",
     "memory_id",
 ];
+
+/// How many calls the model makes in one step.
+const PER_STEP: usize = 16;
 
 /// One run of an agent with the hostile model, and all that may come of it.
 pub struct Case {

@@ -22,6 +22,9 @@ use crate::swarm::InSwarm;
 /// Text is written to the stream in pieces: after this long, or when this much has gathered.
 const FLUSH_AFTER: Duration = Duration::from_millis(400);
 const FLUSH_CHARS: usize = 2_000;
+/// How deep the arguments of a call may be nested: an item of a table holds 32 levels, some of them
+/// around the arguments.
+const MAX_ARGUMENT_DEPTH: usize = 20;
 
 /// Asks the model for its turn of a step. The inner error is the model's.
 pub(crate) async fn ask(
@@ -301,10 +304,26 @@ fn outcome_of(run: &Run<'_>, request: &EffectRequest, response: ChatResponse) ->
     }
 }
 
+/// The arguments as they are kept. Those that are nested deeper than a table holds stand as text,
+/// so that this one call is refused and the run goes on.
 fn as_value(arguments: &Arguments) -> Value {
     match arguments {
-        Arguments::Json(fields) => Value::Object(fields.clone()),
+        Arguments::Json(fields) => {
+            let value = Value::Object(fields.clone());
+            if depth(&value) > MAX_ARGUMENT_DEPTH {
+                return Value::String(value.to_string());
+            }
+            value
+        }
         Arguments::Malformed(text) => Value::String(text.clone()),
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
