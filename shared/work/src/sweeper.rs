@@ -184,17 +184,19 @@ impl Sweeper {
                 let Some(freed) = protocol::reclaim(job, now) else {
                     return;
                 };
-                if !self.write(&freed, job.version, report).await {
+                let written = self.write(&freed, job.version, report).await;
+                if written {
+                    warn!(org = %job.org, job = %job.id, state = %freed.state, "lease reclaimed");
+                    self.observer.observe(&WorkEvent::Reclaimed { job: &freed });
+                }
+                if freed.state.is_terminal() {
+                    report.ended += u64::from(written);
                     return;
                 }
-                warn!(org = %job.org, job = %job.id, state = %freed.state, "lease reclaimed");
-                self.observer.observe(&WorkEvent::Reclaimed { job: &freed });
-                if freed.state.is_terminal() {
-                    report.ended += 1;
-                } else {
-                    report.reclaimed += 1;
-                    self.ring(&freed, Duration::ZERO, report).await;
-                }
+                report.reclaimed += u64::from(written);
+                // Also where the write was refused: it may have been this very one, whose answer
+                // was lost. A ring too many is refused by the claim.
+                self.ring(&freed, Duration::ZERO, report).await;
             }
             JobState::Ready | JobState::Parked => {
                 let Some(delay) = protocol::wants_ring(job, now, self.config.horizon) else {

@@ -283,7 +283,7 @@ async fn a_place_is_given_up_by_a_run_whose_time_is_over() {
     bare.clock.advance(Duration::from_secs(23 * 3_600));
     let third = start(&admin, &guide, "c").await;
     let org = tenant(&admin).org();
-    assert_eq!(places(&bare.store, org).await, [first.clone()]);
+    assert_eq!(places(&bare.store, org).await, std::slice::from_ref(&first));
     bare.clock.advance(Duration::from_secs(2 * 3_600));
     sweeper::sweep(&bare.store, bare.store.now())
         .await
@@ -291,7 +291,7 @@ async fn a_place_is_given_up_by_a_run_whose_time_is_over() {
     for late in [&first, &second] {
         assert_eq!(state(&admin, late).await["state"], "expired");
     }
-    assert_eq!(places(&bare.store, org).await, [third.clone()]);
+    assert_eq!(places(&bare.store, org).await, std::slice::from_ref(&third));
 
     // What has its place now is rung for, and runs.
     let job = text(&state(&admin, &third).await["job"]);

@@ -105,7 +105,7 @@ impl Plan {
             window: 16,
             droppable: 0,
             patience: Duration::from_secs(10),
-            limit: Duration::from_secs(25),
+            limit: Duration::from_secs(20),
             control: Some(control),
             ..Self::short(seed)
         }

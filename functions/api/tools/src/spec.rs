@@ -213,12 +213,29 @@ mod tests {
             json!({ "kind": "http", "method": "GET", "url": "https://a.example", "body": "x" }),
             json!({ "kind": "shell", "method": "GET", "url": "https://a.example" }),
             json!({ "kind": "http", "method": "get", "url": "https://a.example" }),
-            json!({ "kind": "http", "url": "https://a.example" }),
         ] {
             assert!(
                 serde_json::from_value::<ActionBody>(action.clone()).is_err(),
                 "{action}"
             );
+        }
+    }
+
+    #[test]
+    fn each_kind_of_action_has_what_it_needs_and_nothing_else() {
+        let url = "https://a.example";
+        for (action, whole) in [
+            (json!({ "kind": "http", "url": url, "method": "GET" }), true),
+            (json!({ "kind": "http", "url": url }), false),
+            (json!({ "kind": "mcp", "url": url }), true),
+            (json!({ "kind": "mcp", "url": url, "method": "GET" }), false),
+            (
+                json!({ "kind": "mcp", "url": url, "headers": { "a": "b" } }),
+                false,
+            ),
+        ] {
+            let body: ActionBody = serde_json::from_value(action.clone()).expect("readable");
+            assert_eq!(body.action().is_ok(), whole, "{action}");
         }
     }
 }

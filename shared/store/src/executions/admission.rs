@@ -433,7 +433,7 @@ impl Executions<'_> {
         is_new: bool,
     ) -> Result<Admission, ReadError> {
         let org = self.tenant.org();
-        let limit = self.store.config.runs_per_org.min(MAX_PLACES);
+        let limit = self.store.config.runs_per_org.clamp(1, MAX_PLACES);
         let skip = match self.lost {
             0 => 0,
             _ => rand::random_range(0..LINE_READ as usize),

@@ -10,6 +10,9 @@ use kernel::{AgentId, ExecutionId, MicroCredits, OrgId, SystemClock};
 use store::config::LocalEndpoints;
 use store::{Cause, Clients, Commit, CommitError, Store, StoreConfig, Tenant};
 
+/// How many executions of an org may run at once.
+pub const PLACES: u32 = 4;
+
 /// A store, and one org in it.
 pub struct Stage {
     services: Services,
@@ -43,6 +46,7 @@ impl Stage {
             agent_interactive_queue: url(work::Lane::AgentInteractive),
             agent_bulk_queue: url(work::Lane::AgentBulk),
             files_queue: url(work::Lane::Files),
+            runs_per_org: PLACES,
             ..StoreConfig::default()
         };
         let store = store_at(&services, &config, &services.endpoints().dynamodb);

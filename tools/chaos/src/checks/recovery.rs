@@ -51,7 +51,8 @@ pub(crate) fn recoveries(facts: &Facts) -> Recoveries {
     recoveries
 }
 
-/// Whether a doorbell of the job was handed to a worker that was killed before the next attempt.
+/// Whether a doorbell of the job was handed to a worker that was killed before the next attempt,
+/// or that was dead already and whose connection did not show it yet.
 fn doorbell_was_lost(facts: &Facts, hold: &Hold) -> bool {
     let HoldEnd::Claimed(claimed_at) = hold.end else {
         return false;
@@ -60,7 +61,7 @@ fn doorbell_was_lost(facts: &Facts, hold: &Hold) -> bool {
     deliveries.into_iter().flatten().any(|(worker, at)| {
         let killed = facts.killed.get(worker);
         (hold.killed_at..claimed_at).contains(at)
-            && killed.is_some_and(|killed| (*at..claimed_at).contains(killed))
+            && killed.is_some_and(|killed| *killed < claimed_at)
     })
 }
 

@@ -49,7 +49,13 @@ impl Facts {
             events.push((*at, format!("{trouble:?}").to_lowercase()));
         }
         for (who, at) in self.deliveries.get(&job).into_iter().flatten() {
-            events.push((*at, format!("doorbell to {who}")));
+            let dies = self.killed.get(who).map(|killed| {
+                // It may be dead already.
+                let after = killed.saturating_duration_since(since).as_secs_f64();
+                format!(", which dies at {after:.1}")
+            });
+            let dies = dies.unwrap_or_default();
+            events.push((*at, format!("doorbell to {who}{dies}")));
         }
         events.retain(|(at, _)| (since..=until).contains(at));
         events.sort_by_key(|(at, _)| *at);

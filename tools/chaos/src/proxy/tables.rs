@@ -36,7 +36,7 @@ const THROWN_AWAY: f64 = 0.08;
 /// How often a control holds a transaction back.
 const HELD_BACK: f64 = 0.15;
 /// The longest that a transaction is held back while its attempt goes on.
-const LATEST: Duration = Duration::from_secs(15);
+const LATEST: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The proxy.
