@@ -4,8 +4,6 @@ use kernel::{AgentId, ConversationId, ExecutionId, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The most characters a title may have.
-pub const MAX_TITLE_CHARS: usize = 200;
 /// The most turns that may wait in one conversation.
 pub const MAX_WAITING_TURNS: usize = 50;
 /// How many turns back a model is told of.
