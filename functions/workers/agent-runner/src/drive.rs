@@ -11,7 +11,8 @@ use store::Tenant;
 use store::executions::expiry;
 use work::{Attempt, JobError, Outcome};
 
-use crate::run::{Run, Stop, cause_of};
+use crate::run::{Run, cause_of};
+use crate::stop::Stop;
 use crate::{AgentRunner, ending, model_call, tools, waits};
 
 /// How often a model call is begun anew, after retries and dead workers, before the run fails.

@@ -8,7 +8,8 @@ use store::{Commit, Tenant};
 use work::Attempt;
 
 use crate::AgentRunner;
-use crate::run::{Run, Stop, cause_of};
+use crate::run::{Run, cause_of};
+use crate::stop::Stop;
 
 const TRIES: u32 = 12;
 

@@ -22,23 +22,28 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`drive`] | the loop and how it ends |
-//! | [`ending`] | the end without an answer |
-//! | [`tools`] | calling tools |
+//! | [`drive`] | the loop of a run |
+//! | [`tools`] | calling the tools of a step, as people, budgets and interruptions allow |
 //! | [`model_call`] | one model call, streamed |
 //! | [`conversation`] | the journal as the messages that a model reads |
-//! | [`effects`] | the commits of a run |
+//! | [`payment`] | what calls cost: set aside before, settled after |
+//! | [`waits`] | waiting, and going on afterwards |
+//! | [`ending`] | the ends of a run |
+//! | [`record`] | the commits of a run |
+//! | [`swarm`] | the swarm of a run and what its agents told each other |
 //! | [`run`] | a run under way |
 //! | [`toolbox`] | what an agent may call |
+//! | [`servers`] | servers of the Model Context Protocol |
 //! | [`reply`] | what tools answer and change |
 //! | [`recall`] | what the agent is told of its memories |
-//! | [`swarm`] | the swarm of a run and what its agents told each other |
+//! | [`secrets`] | keeping secrets out of what is kept |
 //! | [`citations`] | markers in answers and the places they stand for |
 //! | [`journal`] | the effects of a run |
-//! | [`consolidate`] | `memory.consolidate`: the upkeep of an agent's memories |
-//! | [`removal`] | `conversation.remove`: what a deleted conversation has left |
+//! | [`stop`] | why a run stops |
 //!
-//! Each uses only those below it.
+//! Each uses only those below it. Four more are jobs of their own: [`consolidate`] keeps an agent's
+//! memories in order, [`budgets`] and [`authorised`] let runs go on that waited for credits or a
+//! credential, [`removal`] takes away what a deleted conversation has left.
 
 mod authorised;
 mod budgets;
@@ -57,6 +62,7 @@ mod reply;
 mod run;
 mod secrets;
 mod servers;
+mod stop;
 mod swarm;
 mod toolbox;
 mod tools;

@@ -16,7 +16,8 @@ use store::CommitError;
 use crate::conversation;
 use crate::payment::{MAX_OUTPUT_TOKENS, Quote};
 use crate::record::Entries;
-use crate::run::{MAX_CALLS_PER_STEP, Run, Stop};
+use crate::run::{MAX_CALLS_PER_STEP, Run};
+use crate::stop::Stop;
 use crate::swarm::InSwarm;
 
 /// Text is written to the stream in pieces: after this long, or when this much has gathered.

@@ -9,7 +9,8 @@ use serde_json::json;
 use std::time::Duration;
 
 use crate::record::Draft;
-use crate::run::{Run, Stop};
+use crate::run::Run;
+use crate::stop::Stop;
 
 /// How often a run that waits for credits looks whether there are some without being told: credits
 /// that other runs had set aside and did not need come back quietly.

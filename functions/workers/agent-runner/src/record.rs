@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use store::executions::OfOrg;
 use store::{Commit, CommitError};
 
-use crate::run::{Run, Stop};
+use crate::run::Run;
+use crate::stop::Stop;
 
 /// How often a change is made anew on a row that was changed meanwhile.
 const TRIES: u32 = 8;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use store::memories::NewMemory;
 use store::{Cause, Commit, Store, Tenant};
 
-use crate::run::Stop;
+use crate::stop::Stop;
 
 /// The most bytes of a tool's answer that a model is shown.
 const MAX_CONTENT_BYTES: usize = 32 * 1024;

@@ -11,8 +11,8 @@ use store::mcp_listings::McpListing;
 use store::{ReadError, Tenant};
 
 use crate::AgentRunner;
-use crate::run::Stop;
 use crate::secrets::masked;
+use crate::stop::Stop;
 
 /// How long a list of tools is used before it is asked for again, unless its server says less.
 const FRESH_FOR: Duration = Duration::from_secs(3_600);

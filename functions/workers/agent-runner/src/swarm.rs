@@ -16,7 +16,7 @@ use serde_json::json;
 use store::{Store, Tenant};
 
 use crate::journal::Journal;
-use crate::run::Stop;
+use crate::stop::Stop;
 
 /// How many messages one step is shown at most, and how many bytes of them.
 const MAX_SHOWN: usize = 20;

@@ -16,8 +16,8 @@ use store::Tenant;
 
 use crate::AgentRunner;
 use crate::reply::Reply;
-use crate::run::Stop;
 use crate::servers::{self, Listed};
+use crate::stop::Stop;
 use crate::swarm::InSwarm;
 
 /// The tools of one run, by the name that the model knows.

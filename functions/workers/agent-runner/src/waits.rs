@@ -13,7 +13,8 @@ use work::Attempt;
 use crate::AgentRunner;
 use crate::recall::{Told, recall};
 use crate::record::Draft;
-use crate::run::{Run, Stop, cause_of};
+use crate::run::{Run, cause_of};
+use crate::stop::Stop;
 
 /// How long a run that stands in line waits before it looks for itself. Whoever frees a place wakes
 /// it: this is for the case that nobody could.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use store::executions::NewRun;
 
 use crate::reply::Reply;
-use crate::run::{Run, Stop};
+use crate::run::Run;
+use crate::stop::Stop;
 
 use super::{Call, Progress, settled};
 

@@ -14,7 +14,8 @@ use work::JobError;
 
 use crate::citations::ShownPassages;
 use crate::reply::{Change, Reply};
-use crate::run::{Run, Stop};
+use crate::run::Run;
+use crate::stop::Stop;
 
 const DEFAULT_PASSAGES: usize = 6;
 /// How many chunks of a document are read at once.

@@ -7,7 +7,8 @@ use kernel::ApprovalId;
 use serde_json::{Value, json};
 
 use crate::reply::Reply;
-use crate::run::{Run, Stop};
+use crate::run::Run;
+use crate::stop::Stop;
 use crate::toolbox::{Admitted, Kind};
 
 use super::{Call, Progress, Question};

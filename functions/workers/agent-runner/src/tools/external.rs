@@ -8,8 +8,9 @@ use store::CommitError;
 
 use crate::payment::Quote;
 use crate::reply::{Change, Reply};
-use crate::run::{Run, Stop};
+use crate::run::Run;
 use crate::servers::{self, Called};
+use crate::stop::Stop;
 use crate::toolbox::{Admitted, Kind};
 
 use super::decided::Approved;

@@ -10,8 +10,9 @@ use store::ReadError;
 use store::credentials::CredentialError;
 
 use crate::reply::Reply;
-use crate::run::{Run, Stop};
+use crate::run::Run;
 use crate::secrets::masked;
+use crate::stop::Stop;
 
 use super::external::Answer;
 

@@ -17,7 +17,8 @@ use kernel::ApprovalId;
 use serde_json::json;
 
 use crate::reply::Reply;
-use crate::run::{MAX_CALLS_PER_STEP, Run, Stop};
+use crate::run::{MAX_CALLS_PER_STEP, Run};
+use crate::stop::Stop;
 use crate::toolbox::Kind;
 
 use decided::Decided;
