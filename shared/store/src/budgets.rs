@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use work::{Lane, NewJob};
 
+use crate::commit::conflict_delay;
 use crate::keys::{self, Key};
 use crate::read::Order;
 use crate::record::Record;
@@ -33,7 +34,7 @@ pub(crate) use change::{AccountChange, Refused};
 /// The kind of the job that resumes what waited for an account.
 pub const RAISED_JOB: &str = "budget.raised";
 /// How often a budget is set against others who set it at the same time.
-const SET_TRIES: u32 = 10;
+const SET_TRIES: u32 = 40;
 /// How often a ledger is read anew because its account changed meanwhile.
 const VERIFY_TRIES: u32 = 5;
 const VERIFY_PAGE: u32 = 500;
@@ -174,7 +175,10 @@ impl Budgets<'_> {
                 // Read again: calls may have been paid meanwhile.
                 Ok(set) => return Ok(self.get(account).await?.unwrap_or(set)),
                 Err(CommitError::Exists { .. } | CommitError::Changed { .. })
-                    if tries < SET_TRIES => {}
+                    if tries < SET_TRIES =>
+                {
+                    tokio::time::sleep(conflict_delay(tries.min(4))).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -244,7 +248,9 @@ impl Budgets<'_> {
             commit.account(account, self.store.now()).close(&budget);
             match self.store.commit(commit).await {
                 Ok(()) => return Ok(()),
-                Err(CommitError::Changed { .. }) if tries < SET_TRIES => {}
+                Err(CommitError::Changed { .. }) if tries < SET_TRIES => {
+                    tokio::time::sleep(conflict_delay(tries.min(4))).await;
+                }
                 Err(error) => return Err(Error::from(error).into()),
             }
         }
