@@ -22,8 +22,10 @@ pub struct Proxy {
     target: String,
     http: reqwest::Client,
     held: Arc<Mutex<HashSet<String>>>,
-    /// Of how many replies to transactions one is lost; 0 for none.
+    /// Of how many replies to transactions one is lost; 0 for none. No transaction loses two: the
+    /// SDK asks three times, and then nobody knows.
     lose_one_of: u64,
+    lost_once: Arc<Mutex<HashSet<String>>>,
     transactions: Arc<AtomicU64>,
     conflicts: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
@@ -37,6 +39,7 @@ impl Proxy {
             http: http_client(),
             held: Arc::default(),
             lose_one_of,
+            lost_once: Arc::default(),
             transactions: Arc::default(),
             conflicts: Arc::default(),
             lost: Arc::default(),
@@ -113,7 +116,11 @@ async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Re
     let response = proxy.forward(&headers, body).await;
     proxy.give_back(&keys);
     let number = proxy.transactions.fetch_add(1, Ordering::Relaxed) + 1;
-    if proxy.lose_one_of > 0 && number.is_multiple_of(proxy.lose_one_of) {
+    let token = request["ClientRequestToken"].to_string();
+    if proxy.lose_one_of > 0
+        && number.is_multiple_of(proxy.lose_one_of)
+        && proxy.lost_once.lock().expect("not poisoned").insert(token)
+    {
         proxy.lost.fetch_add(1, Ordering::Relaxed);
         let body = json!({ "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError" });
         return (StatusCode::INTERNAL_SERVER_ERROR, body.to_string()).into_response();
