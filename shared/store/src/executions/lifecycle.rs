@@ -356,8 +356,8 @@ impl Executions<'_> {
     }
 
     /// Ends a run that has not ended: cancelled, or expired with a reason. Idempotent: a run that
-    /// has ended is given as it ended. The worker that drives it, if any, is asked to stop; what it
-    /// does afterwards is not recorded, but what it spent is.
+    /// has ended is given as it ended. The worker that drives it, if any, is asked to stop; a call
+    /// that it is making is still recorded and paid, and nothing follows from it.
     ///
     /// # Errors
     /// [`Error::Commit`], as `Changed` if the run kept changing.

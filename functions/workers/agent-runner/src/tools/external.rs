@@ -7,6 +7,7 @@ use std::time::Instant;
 use store::CommitError;
 
 use crate::payment::Quote;
+use crate::record::Draft;
 use crate::reply::{Change, Reply};
 use crate::run::Run;
 use crate::servers::{self, Called};
@@ -130,6 +131,9 @@ async fn begin(
 impl Run<'_> {
     /// Writes what a tool answered and what it cost, together with whatever it changed. An answer
     /// too large for the journal is kept whole elsewhere.
+    ///
+    /// What came back from outside is written even if the run was paused or has ended meanwhile. A
+    /// change of the org's own state is not: it happens while the run runs, or not at all.
     pub(super) async fn settle_paid_tool(
         &mut self,
         call: Call<'_>,
@@ -147,7 +151,7 @@ impl Run<'_> {
         let store = self.runner.store.clone();
         let cause = self.cause();
         let cost = quote.map_or(MicroCredits::ZERO, |quote| quote.amount);
-        self.settle(|draft| {
+        let write = |draft: &mut Draft| {
             draft.put_effect(&effect);
             draft.execution.usage.tool_calls += 1;
             if let Some(child) = effect.child {
@@ -167,8 +171,11 @@ impl Run<'_> {
                 "is_error": reply.is_error,
             });
             draft.tell(StreamEntryKind::ToolCallResult, data);
-        })
-        .await?;
+        };
+        match reply.change {
+            Change::None => self.settle(write).await?,
+            _ => self.record(write).await?,
+        }
         self.journal.record(effect);
         Ok(())
     }
