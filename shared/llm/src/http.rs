@@ -7,15 +7,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Response, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use crate::error::ModelError;
 use crate::fault::{self, Fault};
 
 /// An error body is read up to here; the rest cannot hold anything we would show.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// How long each stage of a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,28 @@ impl Http {
         self.timeouts
     }
 
+    /// Sends JSON and expects server-sent events, as all providers but Bedrock speak. `headers` say
+    /// who asks.
+    pub async fn post_for_events(
+        &self,
+        url: Url,
+        mut headers: HeaderMap,
+        body: &Value,
+        model: &str,
+        secrets: &[SecretString],
+    ) -> Result<Reply, ModelError> {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
+        let post = Post {
+            url,
+            headers,
+            body: body.to_string().into_bytes(),
+            model,
+            secrets,
+        };
+        self.post(post).await?.expect_content_type(EVENT_STREAM)
+    }
+
     /// Sends a request and waits for the head of the reply.
     pub async fn post(&self, post: Post<'_>) -> Result<Reply, ModelError> {
         let request = self
@@ -159,6 +184,16 @@ impl Reply {
             fault::clean(&self.content_type, &[])
         )))
     }
+}
+
+/// The header by which a key is shown; none without a key.
+pub(crate) fn key_header(
+    name: HeaderName,
+    prefix: &str,
+    keys: &[SecretString],
+) -> Result<HeaderMap, ModelError> {
+    let header = |key| Ok((name.clone(), secret_header(prefix, key)?));
+    keys.iter().map(header).collect()
 }
 
 /// A header value that does not show up in debug output.

@@ -5,12 +5,12 @@ mod request;
 
 use async_trait::async_trait;
 use reqwest::Url;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use crate::chat::ChatRequest;
 use crate::error::ModelError;
-use crate::http::{Http, Post, Timeouts, secret_header, under};
+use crate::http::{Http, Timeouts, key_header, under};
 use crate::model::{ChatModel, DeltaStream, ModelId};
 use crate::sse::SseFramer;
 use crate::stream;
@@ -64,30 +64,15 @@ impl ChatModel for Anthropic {
         let answer = answer_tool(&request);
         let body = request::body(&request, model, &self.id, answer.as_ref());
 
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let mut headers = key_header(HeaderName::from_static("x-api-key"), "", &self.keys)?;
         headers.insert(
             HeaderName::from_static("anthropic-version"),
             HeaderValue::from_static(VERSION),
         );
-        for key in &self.keys {
-            headers.insert(
-                HeaderName::from_static("x-api-key"),
-                secret_header("", key)?,
-            );
-        }
         let reply = self
             .http
-            .post(Post {
-                url: self.url.clone(),
-                headers,
-                body: body.to_string().into_bytes(),
-                model,
-                secrets: &self.keys,
-            })
-            .await?
-            .expect_content_type("text/event-stream")?;
+            .post_for_events(self.url.clone(), headers, &body, model, &self.keys)
+            .await?;
         let deltas = stream::decode(
             reply.bytes,
             SseFramer::default(),

@@ -5,12 +5,12 @@ mod request;
 
 use async_trait::async_trait;
 use reqwest::Url;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderName;
 use secrecy::SecretString;
 
 use crate::chat::ChatRequest;
 use crate::error::ModelError;
-use crate::http::{Http, Post, Timeouts, secret_header, under};
+use crate::http::{Http, Timeouts, key_header, under};
 use crate::model::{ChatModel, DeltaStream, ModelId};
 use crate::sse::SseFramer;
 use crate::stream;
@@ -58,28 +58,14 @@ impl ChatModel for Gemini {
         let answer = answer_tool(&request);
         let body = request::body(&request, model, &self.id, answer.as_ref());
 
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        for key in &self.keys {
-            // A key in the URL, the API's other way, ends up in logs of proxies.
-            headers.insert(
-                HeaderName::from_static("x-goog-api-key"),
-                secret_header("", key)?,
-            );
-        }
+        // A key in the URL, the API's other way, ends up in logs of proxies.
+        let headers = key_header(HeaderName::from_static("x-goog-api-key"), "", &self.keys)?;
+        let url =
+            url(&self.base, model).map_err(|message| ModelError::InvalidRequest { message })?;
         let reply = self
             .http
-            .post(Post {
-                url: url(&self.base, model)
-                    .map_err(|message| ModelError::InvalidRequest { message })?,
-                headers,
-                body: body.to_string().into_bytes(),
-                model,
-                secrets: &self.keys,
-            })
-            .await?
-            .expect_content_type("text/event-stream")?;
+            .post_for_events(url, headers, &body, model, &self.keys)
+            .await?;
         let decoder = decode::Candidates::new(
             model.to_owned(),
             self.keys.clone(),

@@ -6,12 +6,12 @@ mod request;
 
 use async_trait::async_trait;
 use reqwest::Url;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::AUTHORIZATION;
 use secrecy::SecretString;
 
 use crate::chat::ChatRequest;
 use crate::error::ModelError;
-use crate::http::{Http, Post, Timeouts, secret_header, under};
+use crate::http::{Http, Timeouts, key_header, under};
 use crate::model::{ChatModel, DeltaStream, ModelId};
 use crate::sse::SseFramer;
 use crate::stream;
@@ -57,23 +57,11 @@ impl ChatModel for OpenAi {
         let official = self.url.host_str() == Some("api.openai.com");
         let body = request::body(&request, model, official);
 
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        for key in &self.keys {
-            headers.insert(AUTHORIZATION, secret_header("Bearer ", key)?);
-        }
+        let headers = key_header(AUTHORIZATION, "Bearer ", &self.keys)?;
         let reply = self
             .http
-            .post(Post {
-                url: self.url.clone(),
-                headers,
-                body: body.to_string().into_bytes(),
-                model,
-                secrets: &self.keys,
-            })
-            .await?
-            .expect_content_type("text/event-stream")?;
+            .post_for_events(self.url.clone(), headers, &body, model, &self.keys)
+            .await?;
         let deltas = stream::decode(
             reply.bytes,
             SseFramer::default(),
