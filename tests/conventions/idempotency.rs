@@ -104,6 +104,24 @@ async fn keys_of_two_callers_never_meet() {
 }
 
 #[tokio::test]
+async fn whoever_has_left_the_org_gets_no_reply_again() {
+    let world = World::start().await;
+    let admin = world.founder("ada").await;
+    let manager = world.join(&admin, "mel", "manager").await;
+    let first = post_once(&manager, "/v1/agents", &agent("Guide"), "k1").await;
+    first.created();
+    let id = text(&manager.get("/v1/users/me").await.ok()["id"]);
+    let member = format!("/v1/orgs/{}/members/{id}", admin.org());
+    admin.delete(&member).await.gone();
+
+    let again = post_once(&manager, "/v1/agents", &agent("Guide"), "k1").await;
+    let another = post_once(&manager, "/v1/agents", &agent("Guide"), "k2").await;
+    again.problem(404, "not_found");
+    assert_eq!(again.header("idempotency-replayed"), None);
+    assert_eq!(again.json()["detail"], another.json()["detail"]);
+}
+
+#[tokio::test]
 async fn twenty_at_once_are_one() {
     let world = World::start().await;
     let admin = world.founder("ada").await;

@@ -1,5 +1,7 @@
 //! Who is asking, and on behalf of which org.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use domain::api_key::KeySecret;
 use domain::event::{Actor, EventKind};
@@ -296,10 +298,7 @@ impl FromRequestParts<App> for Caller {
                     Some(org) => org,
                     None => only_org(app, &user).await?,
                 };
-                let membership = membership(app, &user, org).await?;
-                if membership.is_none() && user.platform_role.is_none() {
-                    return Err(Problem::not_found("organization"));
-                }
+                let membership = admitted(app, &user, org).await?;
                 let tenant = Tenant::authorised(org);
                 Self {
                     principal: Principal::User(user),
@@ -310,9 +309,53 @@ impl FromRequestParts<App> for Caller {
             }
         };
         tracing::Span::current().record("org", tracing::field::display(caller.tenant.org()));
+        if let Some(acted) = parts.extensions.get::<ActedIn>() {
+            acted.note(caller.tenant.org());
+        }
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }
+}
+
+/// Which org a request turned out to act in, for what wraps its handler.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ActedIn(Arc<OnceLock<OrgId>>);
+
+impl ActedIn {
+    fn note(&self, org: OrgId) {
+        self.0.get_or_init(|| org);
+    }
+
+    /// The org, once the handler has found out for whom it acts.
+    pub(crate) fn org(&self) -> Option<OrgId> {
+        self.0.get().copied()
+    }
+}
+
+/// Refuses whoever may no longer act for an org that they acted for before, in the words in which
+/// they would be refused if they asked for the first time.
+///
+/// # Errors
+/// 404, or 503 if the store does not answer.
+pub(crate) async fn require_still_admitted(
+    principal: &Principal,
+    org: OrgId,
+    app: &App,
+) -> Result<(), Problem> {
+    match principal {
+        // A key belongs to one org for as long as it works.
+        Principal::Key(_) => Ok(()),
+        Principal::User(user) => admitted(app, user, org).await.map(|_| ()),
+    }
+}
+
+/// A person's membership of an org; none for the platform's staff, who act without one.
+async fn admitted(app: &App, user: &User, org: OrgId) -> Result<Option<Member>, Problem> {
+    let membership = membership(app, user, org).await?;
+    if membership.is_none() && user.platform_role.is_none() {
+        return Err(Problem::not_found("organization"));
+    }
+    Ok(membership)
 }
 
 /// The org that the path or the header names. A text that is no org's id names no org, which is

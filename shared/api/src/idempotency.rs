@@ -2,7 +2,8 @@
 //! same request with the same key gets that reply again.
 //!
 //! A reply that is [`shown_once`] is never stored, because it holds a secret: whoever repeats that
-//! request is told that it was carried out, and where, but not the secret.
+//! request is told that it was carried out, and where, but not the secret. Whoever has left the
+//! organization that the request acted in gets no reply again.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -10,11 +11,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
+use kernel::OrgId;
 use store::idempotency::{Flight, MAX_REPLY_BYTES, StoredReply, Taken};
 
 use crate::app::App;
 use crate::body::{MAX_BODY_BYTES, too_large};
-use crate::caller::{ORG_HEADER, Principal};
+use crate::caller::{ActedIn, ORG_HEADER, Principal, require_still_admitted};
 use crate::problem::{OutcomeUnknown, PROBLEM_TYPE, Problem};
 
 const KEY_HEADER: &str = "idempotency-key";
@@ -57,7 +59,12 @@ async fn carry_out_once(app: &App, request: Request, next: Next) -> Result<Respo
         .await?
     {
         Taken::First(flight) => flight,
-        Taken::Again(reply) => return Ok(replay(reply)),
+        Taken::Again(reply) => {
+            if let Some(org) = reply.org {
+                require_still_admitted(&principal, org, app).await?;
+            }
+            return Ok(replay(reply));
+        }
         Taken::InFlight => {
             return Err(Problem::conflict(
                 "idempotency_in_flight",
@@ -73,8 +80,10 @@ async fn carry_out_once(app: &App, request: Request, next: Next) -> Result<Respo
             ));
         }
     };
+    let acted = ActedIn::default();
+    parts.extensions.insert(acted.clone());
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    keep(app, &flight, response).await
+    keep(app, &flight, acted.org(), response).await
 }
 
 fn key_of(headers: &HeaderMap) -> Result<String, Problem> {
@@ -98,7 +107,12 @@ fn key_of(headers: &HeaderMap) -> Result<String, Problem> {
 /// Stores the reply, then sends it. After an answer that leaves open whether the work was done, the
 /// key stays taken for the time of its flight. If it cannot be stored, the client still gets it: the work is
 /// done, and the key comes free with its flight.
-async fn keep(app: &App, flight: &Flight, response: Response) -> Result<Response, Problem> {
+async fn keep(
+    app: &App,
+    flight: &Flight,
+    org: Option<OrgId>,
+    response: Response,
+) -> Result<Response, Problem> {
     if response.extensions().get::<OutcomeUnknown>().is_some() {
         return Ok(response);
     }
@@ -108,7 +122,7 @@ async fn keep(app: &App, flight: &Flight, response: Response) -> Result<Response
         }
         return Ok(response);
     }
-    let (response, reply) = with_reply(response).await?;
+    let (response, reply) = with_reply(response, org).await?;
     if reply.body.len() <= MAX_REPLY_BYTES
         && let Err(error) = app.store().store_idempotent_reply(flight, &reply).await
     {
@@ -118,7 +132,10 @@ async fn keep(app: &App, flight: &Flight, response: Response) -> Result<Response
 }
 
 /// The response as it is sent, and what a repetition of its request is answered.
-async fn with_reply(response: Response) -> Result<(Response, StoredReply), Problem> {
+async fn with_reply(
+    response: Response,
+    org: Option<OrgId>,
+) -> Result<(Response, StoredReply), Problem> {
     let once = response.extensions().get::<ShownOnce>().is_some();
     let (sent, body) = response.into_parts();
     let body = body.collect().await.map_err(Problem::internal)?.to_bytes();
@@ -134,6 +151,7 @@ async fn with_reply(response: Response) -> Result<(Response, StoredReply), Probl
         location: text(header::LOCATION),
         etag: text(header::ETAG),
         body: String::from_utf8_lossy(&body).into_owned(),
+        org,
     };
     let reply = if once { without_secret(reply) } else { reply };
     Ok((Response::from_parts(sent, Body::from(body)), reply))
@@ -152,6 +170,7 @@ fn without_secret(reply: StoredReply) -> StoredReply {
         location: reply.location,
         etag: None,
         body: problem.into_document(),
+        org: reply.org,
     }
 }
 
@@ -202,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_reply_is_kept_as_it_was_sent() {
         let answer = created("/v1/things/1", axum::Json("made"));
-        let (sent, reply) = with_reply(answer).await.unwrap();
+        let (sent, reply) = with_reply(answer, None).await.unwrap();
         assert_eq!((reply.status, reply.body.as_str()), (201, "\"made\""));
         let again = replay(reply);
         assert_eq!(
@@ -218,7 +237,7 @@ mod tests {
     async fn a_secret_is_sent_once_and_never_kept() {
         const SECRET: &str = "og_test_0123456789";
         let answer = shown_once(created("/v1/api-keys/1", axum::Json(SECRET)));
-        let (sent, reply) = with_reply(answer).await.unwrap();
+        let (sent, reply) = with_reply(answer, None).await.unwrap();
         assert!(!format!("{reply:?}").contains(SECRET));
         assert_eq!(sent.headers()[header::CACHE_CONTROL], "no-store");
         assert_eq!(sent.status(), StatusCode::CREATED);

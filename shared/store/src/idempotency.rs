@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use kernel::Timestamp;
 use kernel::digest::sha256_hex;
+use kernel::{OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::commit::key_item;
@@ -33,6 +33,10 @@ pub struct StoredReply {
     pub location: Option<String>,
     pub etag: Option<String>,
     pub body: String,
+    /// The organization that the request acted in, if it acted in one: whoever no longer belongs
+    /// there does not get the reply again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub org: Option<OrgId>,
 }
 
 /// What became of taking a key.
