@@ -64,10 +64,13 @@ async fn a_document_is_found_by_its_meaning_with_its_place() {
     assert_eq!(passages.len(), 3);
     let best = &passages[0];
     assert_eq!(
-        (&best["document"], &best["heading"]),
-        (&json!("faq.md"), &json!("Parking"))
+        (&best["document"], &best["heading_path"]),
+        (&json!("faq.md"), &json!(["Parking"]))
     );
-    assert!(text(&best["text"]).contains("boiler house"), "{best}");
+    let passage = text(&best["text"]);
+    assert!(passage.contains("boiler house"), "{best}");
+    let place = |name: &str| best[name].as_u64().expect("an offset") as usize;
+    assert_eq!(place("end") - place("start"), passage.chars().count());
     let scores: Vec<f64> = passages
         .iter()
         .map(|one| one["score"].as_f64().expect("a score"))

@@ -16,8 +16,6 @@ const TINY_PART: usize = 16;
 const WINDOW_BYTES: usize = 8 * 1024;
 /// A generous mean length of a token: a window holds several pieces, a tiny section is short.
 const BYTES_PER_TOKEN: usize = 16;
-/// What stands between the headings of a path.
-const PATH_SEPARATOR: &str = " > ";
 
 /// How large the pieces are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +41,16 @@ impl Default for ChunkOptions {
 pub struct Chunk {
     /// Its place among the pieces of the document, from 0.
     pub ordinal: usize,
-    /// The text, the same as `document.text()[start..end]`.
+    /// The text: the characters from `start` to `end` of [`Document::text`].
     pub text: String,
     /// The page it is on, from 1, in formats that have pages.
     pub page: Option<u32>,
-    /// The headings above it, outermost first, joined by ` > `.
-    pub heading: Option<String>,
-    /// First byte of the text in [`Document::text`].
+    /// The headings above it, outermost first.
+    pub heading_path: Vec<String>,
+    /// The first character of the text in [`Document::text`], from 0. A character is a Unicode
+    /// scalar value.
     pub start: usize,
-    /// One past its last byte.
+    /// One past its last character.
     pub end: usize,
 }
 
@@ -75,20 +74,39 @@ pub fn chunk(
     let splitter = TextSplitter::new(config);
 
     let text = document.text();
+    let mut place = Place::default();
     let mut chunks = Vec::new();
     for unit in units(document, &text, max_tokens, token_count) {
         for piece in pieces(&splitter, &text, unit.span, max_tokens * BYTES_PER_TOKEN) {
+            let start = place.advance(&text, piece.start);
+            let piece = &text[piece];
             chunks.push(Chunk {
                 ordinal: chunks.len(),
-                text: text[piece.clone()].to_owned(),
+                text: piece.to_owned(),
                 page: unit.page,
-                heading: unit.heading.clone(),
-                start: piece.start,
-                end: piece.end,
+                heading_path: unit.heading_path.clone(),
+                start,
+                end: start + piece.chars().count(),
             });
         }
     }
     chunks
+}
+
+/// A place in a text, counted in bytes and in characters.
+#[derive(Default)]
+struct Place {
+    byte: usize,
+    character: usize,
+}
+
+impl Place {
+    /// Goes on to `byte` and says which character begins there.
+    fn advance(&mut self, text: &str, byte: usize) -> usize {
+        self.character += text[self.byte..byte].chars().count();
+        self.byte = byte;
+        self.character
+    }
 }
 
 /// Cuts a span of `text`, window by window. The last piece of a window was cut where the window
@@ -143,7 +161,7 @@ impl ChunkSizer for Sizer<'_> {
 struct Unit {
     span: Range<usize>,
     page: Option<u32>,
-    heading: Option<String>,
+    heading_path: Vec<String>,
 }
 
 fn units(
@@ -175,7 +193,7 @@ fn units(
         units.push(Unit {
             span,
             page: sections[0].page,
-            heading: common_heading(sections),
+            heading_path: common_headings(sections),
         });
         first = last + 1;
     }
@@ -188,9 +206,11 @@ fn belong_together(before: &Section, after: &Section) -> bool {
             || before.heading_path.first() == after.heading_path.first())
 }
 
-/// The heading of the last section, if all others are above it; otherwise the path they share.
-fn common_heading(sections: &[Section]) -> Option<String> {
-    let (last, others) = sections.split_last()?;
+/// The path of the last section, if all others are above it; otherwise the path they share.
+fn common_headings(sections: &[Section]) -> Vec<String> {
+    let Some((last, others)) = sections.split_last() else {
+        return Vec::new();
+    };
     let above = others
         .iter()
         .all(|section| last.heading_path.starts_with(&section.heading_path));
@@ -203,8 +223,7 @@ fn common_heading(sections: &[Section]) -> Option<String> {
             .min()
             .unwrap_or(0)
     };
-    let path = &last.heading_path[..depth];
-    (!path.is_empty()).then(|| path.join(PATH_SEPARATOR))
+    last.heading_path[..depth].to_vec()
 }
 
 fn shared_depth(a: &[String], b: &[String]) -> usize {
@@ -238,7 +257,7 @@ mod tests {
         };
         chunk(&document, &options, &words)
             .into_iter()
-            .map(|c| (c.page, c.heading.unwrap_or_default(), c.text))
+            .map(|c| (c.page, c.heading_path.join(" > "), c.text))
             .collect()
     }
 
@@ -315,8 +334,12 @@ mod tests {
         let chunks = chunk(&document, &options, &words);
         for pair in chunks.windows(2) {
             assert_eq!(words(&pair[0].text), 30, "every piece is full");
-            let shared = &pair[0].text[pair[1].start - pair[0].start..];
-            assert_eq!(words(shared), 6, "every pair overlaps");
+            let shared: String = pair[0]
+                .text
+                .chars()
+                .skip(pair[1].start - pair[0].start)
+                .collect();
+            assert_eq!(words(&shared), 6, "every pair overlaps");
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Section {
 
 impl Document {
     /// The whole text: all sections, with a blank line between them. The offsets of a
-    /// [`Chunk`](crate::Chunk) are byte offsets into it.
+    /// [`Chunk`](crate::Chunk) count its characters.
     pub fn text(&self) -> String {
         let length = self.sections.iter().map(|s| s.text.len() + 2).sum();
         let mut whole = String::with_capacity(length);

@@ -61,12 +61,13 @@ fn check(
     options: ChunkOptions,
     count: fn(&str) -> usize,
 ) -> Result<(), TestCaseError> {
-    let whole = document.text();
+    let whole: Vec<char> = document.text().chars().collect();
     let chunks = chunk(document, &options, &count);
     let mut covered = vec![false; whole.len()];
     for (ordinal, piece) in chunks.iter().enumerate() {
         prop_assert_eq!(piece.ordinal, ordinal);
-        prop_assert_eq!(&whole[piece.start..piece.end], piece.text.as_str());
+        let there: String = whole[piece.start..piece.end].iter().collect();
+        prop_assert_eq!(&there, &piece.text);
         prop_assert!(!piece.text.trim().is_empty());
         prop_assert!(
             count(&piece.text) <= options.max_tokens.max(16),
@@ -80,7 +81,7 @@ fn check(
         prop_assert!(pair[0].start < pair[1].start && pair[0].end < pair[1].end);
         check_overlap(&whole, pair, options, count)?;
     }
-    for (at, c) in whole.char_indices() {
+    for (at, c) in whole.iter().enumerate() {
         prop_assert!(
             covered[at] || c.is_whitespace(),
             "{c:?} at {at} is in no piece"
@@ -90,13 +91,14 @@ fn check(
 }
 
 fn check_overlap(
-    whole: &str,
+    whole: &[char],
     pair: &[Chunk],
     options: ChunkOptions,
     count: fn(&str) -> usize,
 ) -> Result<(), TestCaseError> {
     if pair[1].start < pair[0].end {
-        let shared = count(&whole[pair[1].start..pair[0].end]);
+        let shared: String = whole[pair[1].start..pair[0].end].iter().collect();
+        let shared = count(&shared);
         prop_assert!(
             shared <= options.overlap_tokens,
             "{shared} tokens are shared"
@@ -110,7 +112,7 @@ fn check_overlap(
 fn check_pages(document: &Document, chunks: &[Chunk]) -> Result<(), TestCaseError> {
     let mut start = 0;
     for section in &document.sections {
-        let end = start + section.text.len();
+        let end = start + section.text.chars().count();
         for piece in chunks.iter().filter(|c| c.start < end && c.end > start) {
             prop_assert_eq!(piece.page, section.page);
         }

@@ -39,7 +39,9 @@ fn every_question_has_one_place_that_answers_it() {
             .collect();
         assert_eq!(answering.len(), 1, "{}: {answering:#?}", q.question);
         assert_eq!(answering[0].page, q.page, "{}", q.question);
-        assert_eq!(answering[0].heading, q.heading, "{}", q.question);
+        let heading =
+            (!answering[0].heading_path.is_empty()).then(|| answering[0].heading_path.join(" > "));
+        assert_eq!(heading, q.heading, "{}", q.question);
     }
 }
 

@@ -67,9 +67,22 @@ pub struct Chunk {
     /// The page, from 1, where the format has pages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<u32>,
-    /// The headings above the place, outermost first, joined by ` > `.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub heading: Option<String>,
+    /// The headings above the place, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub heading_path: Vec<String>,
+    /// The first character of `text` in the text of the document, from 0. A character is a Unicode
+    /// scalar value.
+    pub start: u32,
+    /// One past its last character.
+    pub end: u32,
+}
+
+impl Chunk {
+    /// The headings above the place in one line, outermost first.
+    #[must_use]
+    pub fn heading(&self) -> Option<String> {
+        (!self.heading_path.is_empty()).then(|| self.heading_path.join(" > "))
+    }
 }
 
 /// A chunk that answers a query.

@@ -273,7 +273,7 @@ fn files_and_knowledge() {
     }));
     unchanged::<Chunk>(&json!({
         "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf", "ordinal": 1,
-        "text": "Oil.", "page": 2, "heading": "1 Oil",
+        "text": "Oil.", "page": 2, "heading_path": ["1 Oil"], "start": 40, "end": 44,
     }));
 }
 

@@ -59,6 +59,7 @@ impl Sources {
 
     /// Shows a chunk, under the number it has had or a new one.
     pub(crate) fn show(&mut self, chunk: Chunk, score: Option<f64>) -> ShownPassage {
+        let heading = chunk.heading();
         let mut passage = ShownPassage {
             citation: String::new(),
             document: chunk.document,
@@ -66,7 +67,7 @@ impl Sources {
             knowledge_base_id: chunk.knowledge_base,
             chunk: chunk.ordinal,
             page: chunk.page,
-            heading: chunk.heading,
+            heading,
             text: chunk.text,
             score: score.map(|score| (score * 1000.0).round() / 1000.0),
         };
@@ -130,7 +131,9 @@ mod tests {
             ordinal,
             text: "Oil.".to_owned(),
             page: Some(ordinal + 1),
-            heading: None,
+            heading_path: Vec::new(),
+            start: 0,
+            end: 4,
         }
     }
 

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The most bytes of JSON that are kept. Text may have 16 MiB, and neighbours overlap.
 pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// The most characters of a heading: with its text, a chunk must fit into one item.
-const MAX_HEADING_CHARS: usize = 500;
 /// Changes with the shape below.
-const SHAPE: u32 = 1;
+const SHAPE: u32 = 2;
 
 /// The chunks of a file, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,19 +22,23 @@ pub(crate) struct Piece {
     pub(crate) text: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) page: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) heading: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) heading_path: Vec<String>,
+    /// The characters of the document's text that it is, from the first to one past the last.
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 impl From<documents::Chunk> for Piece {
     fn from(chunk: documents::Chunk) -> Self {
-        let heading = chunk
-            .heading
-            .map(|heading| clip(heading, MAX_HEADING_CHARS));
+        // The bound on text is far below what the number holds.
+        let number = |characters| u32::try_from(characters).unwrap_or(u32::MAX);
         Self {
             text: chunk.text,
             page: chunk.page,
-            heading,
+            heading_path: chunk.heading_path,
+            start: number(chunk.start),
+            end: number(chunk.end),
         }
     }
 }
@@ -94,42 +96,29 @@ mod tests {
         Piece {
             text: text.to_owned(),
             page: Some(3),
-            heading: None,
+            heading_path: vec!["Part".to_owned()],
+            start: 7,
+            end: 7 + u32::try_from(text.chars().count()).expect("short"),
         }
     }
 
     #[test]
     fn what_is_kept_reads_back() {
-        let pieces = vec![piece("Wörter"), piece("more")];
+        let pieces = vec![piece("Wörter")];
         let json = write(pieces.clone()).expect("small");
         assert_eq!(read(&json), Ok(pieces));
         assert_eq!(
             String::from_utf8(json).expect("text"),
-            r#"{"shape":1,"chunks":[{"text":"Wörter","page":3},{"text":"more","page":3}]}"#
+            r#"{"shape":2,"chunks":[{"text":"Wörter","page":3,"heading_path":["Part"],"start":7,"end":13}]}"#
         );
     }
 
     #[test]
     fn what_is_not_of_this_shape_says_what_to_do() {
-        for json in ["", "{", r#"{"shape":2,"chunks":[]}"#, "[]"] {
+        for json in ["", "{", r#"{"shape":1,"chunks":[]}"#, "[]"] {
             let failure = read(json.as_bytes()).expect_err(json);
             assert_eq!(failure.code, "extracted_lost");
             assert!(failure.message.ends_with("upload it again."), "{failure:?}");
         }
-    }
-
-    #[test]
-    fn a_heading_without_end_is_cut_between_characters() {
-        let chunk = documents::Chunk {
-            ordinal: 0,
-            text: "text".to_owned(),
-            page: None,
-            heading: Some("é".repeat(MAX_HEADING_CHARS + 1)),
-            start: 0,
-            end: 4,
-        };
-        let heading = Piece::from(chunk).heading.expect("a heading");
-        assert_eq!(heading.chars().count(), MAX_HEADING_CHARS + 1);
-        assert!(heading.ends_with("é…"));
     }
 }

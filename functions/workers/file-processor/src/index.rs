@@ -236,7 +236,9 @@ fn rows(
                 ordinal,
                 text: piece.text.clone(),
                 page: piece.page,
-                heading: piece.heading.clone(),
+                heading_path: piece.heading_path.clone(),
+                start: piece.start,
+                end: piece.end,
             };
             (chunk, vector)
         })

@@ -140,7 +140,8 @@ mod tests {
             }
         );
         let pieces = pieces(&read);
-        assert_eq!(pieces[0].heading.as_deref(), Some("Rota"));
+        assert_eq!(pieces[0].heading_path, ["Rota"]);
+        assert_eq!((pieces[0].start, pieces[0].end), (0, 28));
         assert!(pieces[0].text.contains("Answer in 12 minutes."));
     }
 
