@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::CommitLog;
 use crate::error::Error;
 
 /// The last record a consumer has dealt with.
@@ -24,11 +25,13 @@ pub(crate) struct Checkpoint {
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
+    /// What the records come from, where a power failure can take something from it.
+    log: Option<CommitLog>,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(crate) fn new(folder: PathBuf, log: Option<CommitLog>) -> Self {
+        Self { folder, log }
     }
 
     /// The file of one consumer. Tables and consumers have plain names; what
@@ -56,9 +59,14 @@ impl Checkpoints {
             .map_err(|error| unusable(path, error))
     }
 
-    /// Replaces a checkpoint as a whole: a crash leaves the old or the new.
-    pub(crate) fn write(path: &Path, checkpoint: &Checkpoint) -> Result<(), Error> {
+    /// Replaces a checkpoint as a whole: a crash leaves the old or the new. The records that it
+    /// stands behind are on the disk before it is: it would hide those that take their numbers
+    /// otherwise, after a power failure.
+    pub(crate) fn write(&self, path: &Path, checkpoint: &Checkpoint) -> Result<(), Error> {
         let replace = || -> std::io::Result<()> {
+            if let Some(log) = &self.log {
+                log.sync()?;
+            }
             let folder = path.parent().unwrap_or(Path::new("."));
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(&serde_json::to_vec(checkpoint)?)?;
@@ -121,23 +129,44 @@ mod tests {
     #[test]
     fn a_checkpoint_is_read_back_as_written() {
         let folder = tempfile::tempdir().expect("a folder");
-        let checkpoints = Checkpoints::new(folder.path().to_path_buf());
+        let checkpoints = Checkpoints::new(folder.path().to_path_buf(), None);
         let path = checkpoints.path("log", "audit");
         assert_eq!(Checkpoints::read(&path).expect("readable"), None);
         for number in ["100000000000000000007", "100000000000000000009"] {
             let written = checkpoint("log", number);
-            Checkpoints::write(&path, &written).expect("written");
+            checkpoints.write(&path, &written).expect("written");
             assert_eq!(Checkpoints::read(&path).expect("readable"), Some(written));
         }
     }
 
     #[test]
+    fn a_checkpoint_is_not_written_before_what_it_stands_behind_is_on_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A log that cannot be synced: it is a folder.
+        let database = folder.path().join("tables");
+        std::fs::create_dir(folder.path().join("tables-wal")).expect("made");
+        let log = CommitLog::of(&database);
+        let checkpoints = Checkpoints::new(folder.path().to_path_buf(), Some(log));
+        let path = checkpoints.path("log", "audit");
+        let refused = checkpoints.write(&path, &checkpoint("log", "7"));
+        assert!(refused.is_err());
+        assert_eq!(Checkpoints::read(&path).expect("readable"), None);
+
+        std::fs::remove_dir(folder.path().join("tables-wal")).expect("removed");
+        checkpoints
+            .write(&path, &checkpoint("log", "7"))
+            .expect("nothing is left to be synced");
+    }
+
+    #[test]
     fn the_slowest_consumer_decides_what_has_been_passed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let checkpoints = Checkpoints::new(folder.path().to_path_buf());
+        let checkpoints = Checkpoints::new(folder.path().to_path_buf(), None);
         for (consumer, number) in [("fast", "12"), ("slow", "9")] {
             let path = checkpoints.path("log", consumer);
-            Checkpoints::write(&path, &checkpoint("log", number)).expect("written");
+            checkpoints
+                .write(&path, &checkpoint("log", number))
+                .expect("written");
         }
         let passed = checkpoints.passed_by_every_consumer();
         assert_eq!(passed, BTreeMap::from([("log".to_owned(), 9)]));
@@ -149,7 +178,7 @@ mod tests {
     #[test]
     fn a_damaged_checkpoint_is_reported_with_its_file() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = Checkpoints::new(folder.path().to_path_buf()).path("log", "audit");
+        let path = Checkpoints::new(folder.path().to_path_buf(), None).path("log", "audit");
         std::fs::write(&path, "not json").expect("written");
         let error = Checkpoints::read(&path).expect_err("damaged").to_string();
         assert!(error.contains("log.audit.json"), "{error}");
@@ -158,7 +187,7 @@ mod tests {
 
     #[test]
     fn names_cannot_lead_out_of_the_folder() {
-        let checkpoints = Checkpoints::new(PathBuf::from("folder"));
+        let checkpoints = Checkpoints::new(PathBuf::from("folder"), None);
         let path = checkpoints.path("../log", "a/b");
         assert_eq!(path, PathBuf::from("folder/___log.a_b.json"));
     }

@@ -1,6 +1,8 @@
 //! DynamoDB: the engine, its SQLite file and its server.
 
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dynoxide::Database;
@@ -20,8 +22,51 @@ const SEQUENCE_OFFSET: u128 = 100_000_000_000_000_000_000;
 /// How long DynamoDB Streams keeps a record.
 const STREAM_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How soon after a commit it is on the disk, where commits do not wait for that.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// The file to which SQLite appends what is committed. The system writes it to the disk in its own
+/// time unless it is told to.
+#[derive(Clone, Debug)]
+pub(crate) struct CommitLog {
+    path: PathBuf,
+}
+
+impl CommitLog {
+    pub(crate) fn of(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Self { path: path.into() }
+    }
+
+    /// Brings everything that is committed to the disk. What is no longer in this file, SQLite has
+    /// brought there itself.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        // Not every system lets a file be synced that was opened to be read.
+        match File::options().write(true).open(&self.path) {
+            Ok(file) => file.sync_data(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn written_at(&self) -> Option<SystemTime> {
+        std::fs::metadata(&self.path).ok()?.modified().ok()
+    }
+}
+
+/// The log of a folder whose commits do not wait for the disk.
+pub(crate) fn commit_log(folder: &DataFolder, sync_every_commit: bool) -> Option<CommitLog> {
+    let path = folder.database().filter(|_| !sync_every_commit)?;
+    Some(CommitLog::of(&path))
+}
+
 /// Opens the tables of a folder, or empty ones in memory.
-pub(crate) fn open(folder: &DataFolder, checkpoints: &Checkpoints) -> Result<Database, StartError> {
+pub(crate) fn open(
+    folder: &DataFolder,
+    checkpoints: &Checkpoints,
+    sync_every_commit: bool,
+) -> Result<Database, StartError> {
     let Some(path) = folder.database() else {
         return Database::memory().map_err(|error| StartError::Corrupt {
             path: ":memory:".into(),
@@ -37,6 +82,11 @@ pub(crate) fn open(folder: &DataFolder, checkpoints: &Checkpoints) -> Result<Dat
         .ok_or_else(|| corrupt("its path is not valid UTF-8".to_owned()))?;
     let database = Database::new(name).map_err(|error| corrupt(error.to_string()))?;
     check(&path).map_err(corrupt)?;
+    if !sync_every_commit {
+        // The engine's only way to say `synchronous = NORMAL`: the rest is as it was.
+        let relaxed = database.disable_bulk_loading();
+        relaxed.map_err(|error| corrupt(error.to_string()))?;
+    }
     if let Err(error) = tend_stream_records(&path, checkpoints) {
         // Costs speed and disk, never data.
         tracing::warn!(%error, "cannot tend the stream records of the local tables");
@@ -96,6 +146,29 @@ pub(crate) async fn serve(listener: TcpListener, database: Database, stop: Cance
     }
 }
 
+/// Brings what was committed to the disk once a second, until told to stop.
+pub(crate) async fn sync(log: CommitLog, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SYNC_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut synced = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let written = log.written_at();
+        if written == synced {
+            continue;
+        }
+        let log = log.clone();
+        match tokio::task::spawn_blocking(move || log.sync()).await {
+            Ok(Ok(())) => synced = written,
+            Ok(Err(error)) => tracing::error!(%error, "cannot bring commits to the disk"),
+            Err(panic) => tracing::error!(%panic, "bringing commits to the disk panicked"),
+        }
+    }
+}
+
 /// Deletes expired items every `interval` until told to stop.
 pub(crate) async fn expire(database: Database, interval: Duration, stop: CancellationToken) {
     // An interval of nothing would be refused.
@@ -126,8 +199,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let storage = Storage::Folder(root.path().to_path_buf());
         let folder = DataFolder::open(&storage).expect("opened");
-        let checkpoints = Checkpoints::new(folder.checkpoints());
-        let _engine = open(&folder, &checkpoints).expect("opened");
+        let checkpoints = Checkpoints::new(folder.checkpoints(), None);
+        let _engine = open(&folder, &checkpoints, true).expect("opened");
 
         let file = Connection::open(folder.database().expect("a file")).expect("opened");
         // What the engine asks at every write, and at every look for records.

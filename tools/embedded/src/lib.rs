@@ -50,7 +50,8 @@
 //! - Messages live in memory and end with the process.
 //! - A message comes back without its `MessageGroupId`, and groups get no fair
 //!   share.
-//! - A long poll looks every 100 ms.
+//! - A long poll that waits for a delay or a visibility timeout looks every
+//!   100 ms (this crate wakes it when a message is sent).
 //! - A receive with `VisibilityTimeout` 0 or a send with `DelaySeconds` 0 takes
 //!   the queue's default.
 //! - Sizes, batch counts and delays above the limits of SQS are accepted.

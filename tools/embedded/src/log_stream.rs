@@ -46,6 +46,7 @@ pub struct LogStream {
     table: String,
     stream_arn: String,
     shard: String,
+    checkpoints: Checkpoints,
     checkpoint_path: PathBuf,
     /// The last record dealt with.
     position: Option<String>,
@@ -86,6 +87,7 @@ impl LogStream {
             table: table.to_owned(),
             stream_arn,
             shard,
+            checkpoints,
             checkpoint_path,
             position,
             iterator: None,
@@ -189,8 +191,8 @@ impl LogStream {
             shard: self.shard.clone(),
             sequence_number: number.clone(),
         };
-        let path = self.checkpoint_path.clone();
-        let written = tokio::task::spawn_blocking(move || Checkpoints::write(&path, &checkpoint));
+        let (checkpoints, path) = (self.checkpoints.clone(), self.checkpoint_path.clone());
+        let written = tokio::task::spawn_blocking(move || checkpoints.write(&path, &checkpoint));
         written.await.unwrap_or_else(|panic| {
             Err(Error::Checkpoint {
                 path: self.checkpoint_path.clone(),

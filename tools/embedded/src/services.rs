@@ -41,6 +41,10 @@ pub struct Options {
     /// How often items past their `expires_at` are deleted. AWS promises
     /// days; nothing may rely on the deletion.
     pub expiry_interval: Duration,
+    /// Whether each commit waits for the disk. Without, a power failure can
+    /// take the last second; the end of the process, however it comes, takes
+    /// nothing either way.
+    pub sync_every_commit: bool,
 }
 
 impl Options {
@@ -58,6 +62,7 @@ impl Options {
         Self {
             storage,
             expiry_interval: Duration::from_secs(60),
+            sync_every_commit: false,
         }
     }
 }
@@ -66,7 +71,8 @@ impl Options {
 ///
 /// They run on threads of their own. Call [`shutdown`](Self::shutdown) to let
 /// requests under way finish; dropping the value stops serving at once. Every
-/// acknowledged write is in the folder either way.
+/// acknowledged write is in the folder either way, and on the disk a second
+/// later, or at once with [`Options::sync_every_commit`].
 #[derive(Debug)]
 pub struct Services {
     endpoints: Endpoints,
@@ -94,8 +100,9 @@ impl Services {
 
     fn start_blocking(options: &Options) -> Result<Self, StartError> {
         let folder = DataFolder::open(&options.storage)?;
-        let checkpoints = Checkpoints::new(folder.checkpoints());
-        let tables = database::open(&folder, &checkpoints)?;
+        let log = database::commit_log(&folder, options.sync_every_commit);
+        let checkpoints = Checkpoints::new(folder.checkpoints(), log.clone());
+        let tables = database::open(&folder, &checkpoints, options.sync_every_commit)?;
         let files = objects::open(&folder.objects())?;
 
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -111,7 +118,7 @@ impl Services {
         let (s3, s3_port) = listen("S3")?;
         let (sqs, sqs_port) = listen("SQS")?;
         let endpoints = Endpoints::new(dynamodb_port, s3_port, sqs_port);
-        let servers = vec![
+        let mut servers = vec![
             tokio::spawn(database::expire(
                 tables.clone(),
                 options.expiry_interval,
@@ -125,6 +132,7 @@ impl Services {
                 stop.clone(),
             )),
         ];
+        servers.extend(log.map(|log| tokio::spawn(database::sync(log, stop.clone()))));
         drop(entered);
 
         Ok(Self {

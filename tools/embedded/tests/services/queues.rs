@@ -40,6 +40,26 @@ impl Fixture {
     }
 }
 
+#[tokio::test]
+async fn a_long_poll_is_answered_when_something_is_sent() {
+    let fixture = Fixture::new(QueueSpec::new("files", Duration::from_secs(30))).await;
+    let source = fixture.source(&fixture.queue.url).await;
+    let source = source.with_wait(Duration::from_secs(20));
+    let began = Instant::now();
+    for round in 0..30 {
+        let body = round.to_string();
+        let (event, ()) = tokio::join!(source.poll(), async {
+            // Lets the poll go first.
+            tokio::task::yield_now().await;
+            fixture.send(&body, 0).await;
+        });
+        let event = event.expect("polled").expect("a message");
+        assert_eq!(bodies(Some(&event)), [body.as_str()]);
+    }
+    // Looking every 100 ms would take three seconds.
+    assert!(began.elapsed() < Duration::from_millis(1_500));
+}
+
 fn bodies(event: Option<&SqsEvent>) -> Vec<&str> {
     event
         .map(|event| event.records.as_slice())
