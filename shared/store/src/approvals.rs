@@ -259,8 +259,10 @@ impl Approvals<'_> {
             commit = executions.add_resume(commit, cause, &mut execution).await?;
         }
         let told = json!({ "name": "approval_answered", "value": brief(approval) });
-        let told = Some((StreamEntryKind::Custom, told));
-        let commit = executions.add_change(commit, &before, &mut execution, told);
+        let told = (StreamEntryKind::Custom, told);
+        let commit = executions
+            .add_told_change(commit, &before, &mut execution, told)
+            .await?;
         Ok(self.store.commit(commit).await.map_err(Error::from)?)
     }
 

@@ -13,6 +13,7 @@ use kernel::{RequestId, Timestamp};
 use work::{Doorbell, Fence, Job, NewJob};
 
 use crate::budgets::{AccountChange, Refused};
+use crate::executions::news::Changed;
 use crate::keys::{self, Key};
 use crate::record::{Item, Record, ShapeError, to_item};
 use crate::{Store, Tenant, explain};
@@ -108,6 +109,7 @@ pub struct Commit {
     accounts: Vec<AccountChange>,
     jobs: Vec<NewJob>,
     doorbells: Vec<(Doorbell, Duration)>,
+    news: Vec<Changed>,
     bytes: usize,
     error: Option<CommitError>,
 }
@@ -153,6 +155,7 @@ impl Commit {
             accounts: Vec::new(),
             jobs: Vec::new(),
             doorbells: Vec::new(),
+            news: Vec::new(),
             bytes: 0,
             error: None,
         }
@@ -162,6 +165,15 @@ impl Commit {
     #[must_use]
     pub fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+            && self.accounts.is_empty()
+            && self.jobs.is_empty()
+            && self.error.is_none()
     }
 
     /// Writes a new entity; refused as [`CommitError::Exists`] if it is there already.
@@ -293,6 +305,12 @@ impl Commit {
         self.replace(next, expected)
     }
 
+    /// Tells those in this process who wait for an execution, once the change is committed.
+    pub(crate) fn news(mut self, changed: Changed) -> Self {
+        self.news.push(changed);
+        self
+    }
+
     /// What the change does to an account, to be added to.
     pub(crate) fn account(&mut self, account: Account, now: Timestamp) -> &mut AccountChange {
         let known = self.accounts.iter().position(|c| c.account() == account);
@@ -391,6 +409,9 @@ impl Store {
         }
         // Boxed: the SDK's futures are deep and large, and every handler would carry their layout.
         Box::pin(self.transact(&commit.items)).await?;
+        for changed in commit.news {
+            self.newsroom.tell(changed);
+        }
         self.ring_all(&commit.doorbells).await;
         Ok(())
     }

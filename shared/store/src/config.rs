@@ -18,6 +18,29 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("../certs/amazon-roots.pem");
 /// what the workers can run at once, so that no org has all of them.
 pub const DEFAULT_RUNS_PER_ORG: u32 = 20;
 
+/// How many executions of one org may run at the same time, by the environment.
+///
+/// # Errors
+/// Says what the variable must be, if it is something else.
+pub fn runs_per_org(source: &dyn Fn(&str) -> Option<String>) -> Result<u32, ConfigError> {
+    let mut env = EnvReader::new(source);
+    let runs = read_runs_per_org(&mut env);
+    env.finish(runs)
+}
+
+fn read_runs_per_org(env: &mut EnvReader<'_>) -> u32 {
+    let name = "OVERGLASS_RUNS_PER_ORG";
+    let Some(text) = env.optional(name) else {
+        return DEFAULT_RUNS_PER_ORG;
+    };
+    let runs = text.parse().ok();
+    let allowed = runs.filter(|runs| (1..=MAX_PLACES).contains(runs));
+    allowed.unwrap_or_else(|| {
+        env.reject(name, format!("must be a number from 1 to {MAX_PLACES}"));
+        DEFAULT_RUNS_PER_ORG
+    })
+}
+
 /// A table: a boundary of trust, retention and backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Table {
@@ -108,18 +131,7 @@ impl StoreConfig {
         for name in needed {
             env.required(name);
         }
-        let runs_per_org = match env.optional("OVERGLASS_RUNS_PER_ORG") {
-            None => DEFAULT_RUNS_PER_ORG,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|runs| (1..=MAX_PLACES).contains(runs))
-                .unwrap_or_else(|| {
-                    let reason = format!("must be a number from 1 to {MAX_PLACES}");
-                    env.reject("OVERGLASS_RUNS_PER_ORG", reason);
-                    DEFAULT_RUNS_PER_ORG
-                }),
-        };
+        let runs_per_org = read_runs_per_org(&mut env);
         let mut read = |name: &str| env.optional(name).unwrap_or_default();
         let config = Self {
             core: read(Table::Core.variable()),

@@ -406,7 +406,10 @@ impl Conversations<'_> {
     }
 
     /// Whether a run may have a place: it is no turn, or the one that is open.
-    pub(crate) async fn is_open(&self, execution: &Execution) -> Result<bool, ReadError> {
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn is_open(&self, execution: &Execution) -> Result<bool, ReadError> {
         let Some(turn) = execution.conversation else {
             return Ok(true);
         };

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`admission`] | which runs of an org may run now |
 //! | [`lifecycle`] | what a change of state means for everything around a run |
+//! | [`news`] | being woken by what this process changes |
+//! | [`streams`] | what streams show, of a run and of those that it called |
 
 use std::time::Duration;
 
@@ -28,9 +30,12 @@ use crate::{Cause, Commit, Error, ReadError, Store, Tenant};
 
 mod admission;
 mod lifecycle;
+pub(crate) mod news;
+mod streams;
 
 pub use admission::MAX_PLACES;
 pub use lifecycle::{CANCEL_JOB, DEADLINE_SHARDS, Deadline, Race, expiry};
+pub use news::News;
 
 use lifecycle::Waiter;
 

@@ -58,6 +58,8 @@ use kernel::{Clock, EventId, OrgId, Timestamp};
 use vault::Vault;
 use work::Bell;
 
+use executions::news::Newsroom;
+
 pub use commit::{Commit, CommitError};
 pub use config::{Clients, StoreConfig};
 pub use read::ReadError;
@@ -151,6 +153,7 @@ pub struct Store {
     pub(crate) bell: Arc<dyn Bell>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vault: Vault,
+    pub(crate) newsroom: Newsroom,
 }
 
 impl std::fmt::Debug for Store {
@@ -173,6 +176,7 @@ impl Store {
             bell,
             clock,
             vault: Vault::none(),
+            newsroom: Newsroom::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a handler is given, and what it has to be.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ use kernel::{Clock, Timestamp};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::protocol::{self, Jitter, StaleFence};
 use crate::{Fence, Job, JobError, Outcome, Progress};
 
 /// Does one or more kinds of work.
@@ -16,7 +17,8 @@ use crate::{Fence, Job, JobError, Outcome, Progress};
 /// `run` may be dropped at any `await`: when the lease is lost, when a cancellation or the deadline
 /// was ignored, when the process dies. It must leave nothing behind that a next attempt cannot take
 /// up: commit each step under [`Attempt::fence`], read the committed steps first, and after an
-/// error whose effect is unknown end the attempt instead of writing again.
+/// error whose effect is unknown end the attempt instead of writing again. Its last change may
+/// settle the job in the same transaction: [`Attempt::done`].
 ///
 /// The lease is renewed by the same task that polls `run`: an attempt that blocks its thread stops
 /// renewing and loses the job. Put long computations on a blocking thread.
@@ -42,9 +44,30 @@ pub struct Attempt {
     pub cancel: CancelSignal,
     /// Where to say how far the work has come.
     pub progress: ProgressReporter,
+    /// The job as the handler has settled it, if it has.
+    pub(crate) settled: Arc<OnceLock<Job>>,
 }
 
 impl Attempt {
+    /// The job as it is once its work is done, for a handler that writes it in one transaction with
+    /// the last change of the work. Written on the condition that the row has the version of
+    /// `current`, it stands for the check of the fence. `current` is the job as it was claimed, or
+    /// as it was read since: heartbeats and those who want it cancelled write the row as well.
+    ///
+    /// # Errors
+    /// [`StaleFence`] if `current` is not held by this attempt any more.
+    pub fn done(&self, current: &Job, now: Timestamp) -> Result<Job, StaleFence> {
+        let done = Outcome::done();
+        protocol::settle(current, self.fence, &done, None, now, Jitter::FULL)
+    }
+
+    /// Tells the runner that [`done`](Self::done) was written: it does not settle the job again,
+    /// whatever the handler returns and even if it is dropped.
+    pub fn was_settled(&self, job: Job) {
+        // Only the first can have been written.
+        let _ = self.settled.set(job);
+    }
+
     /// An attempt outside a runner, for the tests of handlers. Nobody cancels it, and its progress
     /// goes nowhere.
     #[must_use]
@@ -59,6 +82,7 @@ impl Attempt {
             },
             cancel: CancelSignal(watch::channel(false).1),
             progress: ProgressReporter(watch::channel(None).0),
+            settled: Arc::default(),
             job,
         }
     }

@@ -224,7 +224,16 @@ pub fn settle(
 /// The fence grows, so that nothing the lost attempt still sends is accepted.
 #[must_use]
 pub fn reclaim(job: &Job, now: Timestamp) -> Option<Job> {
-    if job.state != JobState::Leased || lease_over(job, now).is_err() {
+    lease_over(job, now).ok()?;
+    orphan(job, now)
+}
+
+/// Takes the job from an attempt that is known to be dead though its lease is not over: where one
+/// process at a time has all the jobs, another finds those of the process before it. `None` if
+/// nobody holds the job.
+#[must_use]
+pub fn orphan(job: &Job, now: Timestamp) -> Option<Job> {
+    if job.state != JobState::Leased {
         return None;
     }
     let mut next = lose_lease(job, now);

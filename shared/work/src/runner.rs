@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -213,8 +213,14 @@ impl Runner {
 
         let fence = job.fence();
         let (progress_in, progress_out) = watch::channel(None);
-        let ended = self.execute(&mut job, deadline, progress_in, &progress_out);
-        let outcome = match ended.await {
+        let own = Arc::default();
+        let ended = self.execute(&mut job, deadline, progress_in, &progress_out, &own);
+        let ended = ended.await;
+        if let Some(job) = own.get() {
+            self.told_settled(job, Outcome::done().as_str(), started);
+            return Delivery::Acknowledge;
+        }
+        let outcome = match ended {
             Ok(outcome) => outcome,
             Err(Stop::Deadline) => Outcome::Retry {
                 error: JobError::new(
@@ -238,6 +244,12 @@ impl Runner {
         let Some((job, outcome)) = settled else {
             return Delivery::Redeliver;
         };
+        self.told_settled(&job, outcome, started);
+        self.ring(&job).await;
+        Delivery::Acknowledge
+    }
+
+    fn told_settled(&self, job: &Job, outcome: &'static str, started: Timestamp) {
         let ran = self.clock.now().since(started);
         info!(
             outcome,
@@ -247,14 +259,8 @@ impl Runner {
             error_code = job.error.as_ref().map(|error| error.code.as_str()),
             "attempt settled"
         );
-        let event = WorkEvent::Settled {
-            job: &job,
-            outcome,
-            ran,
-        };
-        self.observer.observe(&event);
-        self.ring(&job).await;
-        Delivery::Acknowledge
+        self.observer
+            .observe(&WorkEvent::Settled { job, outcome, ran });
     }
 
     /// Runs the handler under supervision. Handler and supervisor share one task: whatever stops
@@ -265,6 +271,7 @@ impl Runner {
         deadline: Timestamp,
         progress_in: watch::Sender<Option<crate::Progress>>,
         progress_out: &watch::Receiver<Option<crate::Progress>>,
+        own: &Arc<OnceLock<Job>>,
     ) -> Result<Outcome, Stop> {
         let Some(handler) = self.handlers.get(job.kind.as_str()) else {
             error!("no handler for jobs of this kind");
@@ -283,6 +290,7 @@ impl Runner {
             },
             cancel: CancelSignal(cancel_out),
             progress: ProgressReporter(progress_in),
+            settled: Arc::clone(own),
         };
         // The future is made inside, so that a panic before its first await is caught as well.
         let run = AssertUnwindSafe(async { handler.run(attempt).await }).catch_unwind();

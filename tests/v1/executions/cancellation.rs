@@ -122,7 +122,10 @@ async fn of_ten_cancellations_at_once_one_is_an_event() {
 
 #[tokio::test]
 async fn cancellations_that_race_with_the_end_leave_one_end() {
-    let world = World::start().await;
+    // A model that takes its time, or the runs are over before anybody can want them cancelled.
+    let pause = std::time::Duration::from_millis(20);
+    let model = Scripted::computed(move |_, _| Turn::text("Every 500 hours.").paced(pause));
+    let world = World::with_model(&model).await;
     let admin = world.founder("ada").await;
     let guide = agent(&admin, &["remember"]).await;
     let mut states = Vec::new();

@@ -4,10 +4,11 @@ use llm::Message;
 use llm::StopReason;
 use llm::scripted::{Scripted, Turn};
 use serde_json::{Value, json};
+use work::{JobState, JobStore as _};
 
 use super::{agent, results, run, start, trace};
 use crate::support::redact::redacted;
-use crate::support::{World, ended, eventually, text};
+use crate::support::{World, ended, eventually, tenant, text};
 
 #[tokio::test]
 async fn an_answer_without_tools_is_one_step() {
@@ -35,6 +36,29 @@ async fn an_answer_without_tools_is_one_step() {
             .is_some_and(|system| system.starts_with("Answer."))
     );
     assert!(asked[0].tools.is_empty());
+}
+
+#[tokio::test]
+async fn what_nobody_misses_costs_no_commit_of_its_own() {
+    let model = Scripted::new([
+        Turn::calls([("create_task", json!({ "title": "Change the oil" }))]),
+        Turn::text("Done."),
+    ]);
+    let world = World::with_model(&model).await;
+    let admin = world.founder("ada").await;
+    let guide = agent(&admin, &["create_task"]).await;
+    let id = text(&run(&admin, &guide).await["id"]);
+    let (store, tenant) = (world.store(), tenant(&admin));
+    let id = id.parse().expect("an id");
+    let execution = store.executions(tenant).get(id).await;
+    let execution = execution.expect("an answer").expect("an execution");
+    // Queued; begun with its first call; that settled; the tool's; the step's end with the second
+    // call; that settled with the end.
+    assert_eq!(execution.version, 6);
+    let job = store.load(tenant.org(), execution.job).await;
+    let job = job.expect("an answer").expect("a job");
+    // Written, claimed, and done with the end.
+    assert_eq!((job.state, job.version), (JobState::Done, 3));
 }
 
 #[tokio::test]

@@ -185,8 +185,8 @@ async fn the_answer_of_the_called_is_the_result_of_the_call_and_all_is_seen_in_o
     let shown = relayed(&all);
     let shown_kinds: Vec<&str> = shown.iter().map(|(_, kind, _)| kind.as_str()).collect();
     assert_eq!(own[0].kind, "RUN_STARTED");
-    assert_eq!(shown_kinds, kinds(&own[1..]));
-    for ((execution, _, data), event) in shown.iter().zip(&own[1..]) {
+    assert_eq!(shown_kinds, kinds(&own));
+    for ((execution, _, data), event) in shown.iter().zip(&own) {
         assert_eq!(execution, &child["id"]);
         for (field, value) in data.as_object().expect("fields") {
             assert_eq!(&event.data[field], value, "{event:?}");
@@ -282,6 +282,16 @@ async fn the_failure_of_the_called_is_told_to_the_caller() {
     );
     let all = whole(&admin, &execution).await;
     assert_gapless(&all);
+    let shown = relayed(&all);
+    let (of, kind, data) = shown.last().expect("entries of the called");
+    assert_eq!(
+        (of, kind.as_str(), &data["code"]),
+        (
+            &content["execution_id"],
+            "RUN_ERROR",
+            &json!("model_invalid_request")
+        )
+    );
     // The failure of the called is no end of the caller's stream.
     assert_eq!(all.last().expect("an end").kind, "RUN_FINISHED");
 }

@@ -35,7 +35,7 @@ pub(crate) fn system_prompt(run: &Run<'_>) -> String {
 pub(crate) fn messages(run: &Run<'_>) -> Vec<Message> {
     let mut messages: Vec<Message> = run.past.iter().flat_map(past_turn).collect();
     messages.push(Message::user(&run.execution.input));
-    let mut turns = turns(&run.journal, run.execution.steps);
+    let mut turns = turns(&run.journal, run.steps());
     if let Some(swarm) = &run.swarm {
         for (step, text) in swarm.shown() {
             turns.insert((step, BEFORE_MODEL), Message::user(text));

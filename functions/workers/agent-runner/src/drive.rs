@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use domain::agent::Limits;
-use domain::execution::{EffectOutcome, Execution, ExecutionState, Failure, StreamEntryKind};
-use kernel::ExecutionId;
+use domain::agent::{Limits, ToolRef};
+use domain::execution::{EffectOutcome, Execution, ExecutionState, Failure};
+use domain::tool::{Tool, ToolAction};
+use kernel::{ExecutionId, ToolId};
 use llm::ModelError;
-use serde_json::json;
 use store::Tenant;
 use store::executions::expiry;
 use work::{Attempt, JobError, Outcome};
 
+use crate::model_call::Settlement;
 use crate::run::{Run, cause_of};
 use crate::stop::Stop;
+use crate::toolbox::Toolbox;
 use crate::{AgentRunner, ending, model_call, tools, waits};
 
 /// How often a model call is begun anew, after retries and dead workers, before the run fails.
@@ -80,7 +82,10 @@ async fn go_on(
     id: ExecutionId,
 ) -> Result<(), Stop> {
     let store = &runner.store;
-    let Some(mut execution) = store.executions(tenant).get(id).await? else {
+    let executions = store.executions(tenant);
+    let orgs = store.org(tenant);
+    let (execution, org) = tokio::try_join!(executions.get(id), orgs.get())?;
+    let Some(mut execution) = execution else {
         return Ok(());
     };
     if execution.state.is_terminal() {
@@ -95,18 +100,25 @@ async fn go_on(
         execution = waits::come_back(runner, attempt, tenant, execution).await?;
     }
     check_deadline(runner, &execution)?;
-    if store.org(tenant).get().await?.is_none() {
+    if org.is_none() {
         let message = "The organization was deleted.";
         return Err(Stop::Fail(Failure::new("organization_deleted", message)));
     }
-    let mut told = None;
-    if execution.state == ExecutionState::Queued {
-        (execution, told) = waits::begin(runner, attempt, tenant, execution).await?;
+    let mut run = if execution.state == ExecutionState::Queued {
+        let load = Run::load(runner, attempt, tenant, execution.clone());
+        let enter = waits::enter(runner, attempt, tenant, &execution);
+        tokio::try_join!(load, enter)?.0
+    } else {
+        Run::load(runner, attempt, tenant, execution).await?
+    };
+    match run.go_on().await {
+        // What the next change was to tell, and there is none.
+        Err(stop @ (Stop::Fail(_) | Stop::Expire(_))) => {
+            run.write_held().await?;
+            Err(stop)
+        }
+        ended => ended,
     }
-    Run::load(runner, attempt, tenant, execution, told)
-        .await?
-        .go_on()
-        .await
 }
 
 /// What a refused commit means: nothing more to do where the run has ended, a wait where it was
@@ -142,19 +154,21 @@ fn check_deadline(runner: &AgentRunner, execution: &Execution) -> Result<(), Sto
 
 impl Run<'_> {
     async fn go_on(&mut self) -> Result<(), Stop> {
+        self.equip().await?;
         if let Some(tool) = self.toolbox.locked() {
             let name = tool.to_string();
             return Err(self.wait_for_credential(tool, &name, |_| {}).await);
         }
         loop {
             self.check_limits()?;
-            let step = self.execution.steps + 1;
+            let step = self.steps() + 1;
+            let (outcome, unsettled) = self.model_turn(step).await?;
             let EffectOutcome::Model {
                 text,
                 tool_calls,
                 stop_reason,
                 ..
-            } = self.model_turn(step).await?
+            } = outcome
             else {
                 return Err(Stop::Fail(Failure::new(
                     "journal",
@@ -162,17 +176,45 @@ impl Run<'_> {
                 )));
             };
             if tool_calls.is_empty() {
-                return self.conclude(&text, &stop_reason).await;
+                return self.conclude(&text, &stop_reason, unsettled).await;
             }
+            self.settle_turn(unsettled).await?;
             tools::call_all(self, step, &tool_calls).await?;
-            self.finish_step(step).await?;
+            // Told with the beginning of the next step.
+            self.held.finished_step = Some(step);
         }
+    }
+
+    /// Finds the tools that the agent may call. Servers are asked for theirs by a run that runs.
+    async fn equip(&mut self) -> Result<(), Stop> {
+        let registered = self.spec.tools.iter().filter_map(|tool| match tool {
+            ToolRef::Registered(id) => Some(*id),
+            ToolRef::Builtin(_) => None,
+        });
+        let registered: Vec<ToolId> = registered.collect();
+        let tools = self.runner.store.tools(self.tenant);
+        let tools = tools.get_many(&registered).await?;
+        let asks_servers = |tool: &Tool| matches!(tool.spec.action, ToolAction::Mcp(_));
+        if tools.iter().any(asks_servers) {
+            self.write_held().await?;
+        }
+        let (execution, swarm) = (&self.execution, self.swarm.as_ref());
+        let opened = Toolbox::open(
+            self.runner,
+            self.tenant,
+            execution,
+            &self.spec,
+            swarm,
+            tools,
+        );
+        self.toolbox = opened.await?;
+        Ok(())
     }
 
     fn check_limits(&self) -> Result<(), Stop> {
         let limits: Limits = self.execution.limits;
         check_deadline(self.runner, &self.execution)?;
-        if self.execution.steps >= limits.max_steps {
+        if self.steps() >= limits.max_steps {
             return Err(Stop::Fail(Failure::new(
                 "step_limit",
                 format!(
@@ -187,10 +229,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The model's turn of a step: from the journal, or by asking.
-    async fn model_turn(&mut self, step: u32) -> Result<EffectOutcome, Stop> {
+    /// The model's turn of a step: from the journal, or by asking. Then it is still to be settled.
+    async fn model_turn(&mut self, step: u32) -> Result<(EffectOutcome, Option<Settlement>), Stop> {
         if let Some(outcome) = self.journal.settled(step, 0) {
-            return Ok(outcome.clone());
+            return Ok((outcome.clone(), None));
         }
         loop {
             let attempts = self.journal.attempts(step, 0);
@@ -201,7 +243,7 @@ impl Run<'_> {
                 )));
             }
             match model_call::ask(self, step).await? {
-                Ok(outcome) => return Ok(outcome),
+                Ok((outcome, settlement)) => return Ok((outcome, Some(settlement))),
                 Err(error) => self.wait_before_retry(&error, attempts).await?,
             }
         }
@@ -234,14 +276,5 @@ impl Run<'_> {
         }
         tokio::time::sleep(wait).await;
         check_deadline(self.runner, &self.execution)
-    }
-
-    async fn finish_step(&mut self, step: u32) -> Result<(), Stop> {
-        self.record(|draft| {
-            draft.execution.steps = step;
-            draft.execution.waiting = None;
-            draft.tell(StreamEntryKind::StepFinished, json!({ "step": step }));
-        })
-        .await
     }
 }

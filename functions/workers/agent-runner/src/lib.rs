@@ -32,6 +32,7 @@
 //! | [`record`] | the commits of a run |
 //! | [`swarm`] | the swarm of a run and what its agents told each other |
 //! | [`run`] | a run under way |
+//! | [`beginning`] | what is told and noted when a run begins |
 //! | [`toolbox`] | what an agent may call |
 //! | [`servers`] | servers of the Model Context Protocol |
 //! | [`reply`] | what tools answer and change |
@@ -46,6 +47,7 @@
 //! credential, [`removal`] takes away what a deleted conversation has left.
 
 mod authorised;
+mod beginning;
 mod budgets;
 mod citations;
 mod consolidate;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use domain::execution::{
-    EffectOutcome, EffectRequest, ExecutionState, RequestedCall, StreamEntryKind, Tokens,
+    Effect, EffectOutcome, EffectRequest, ExecutionState, RequestedCall, StreamEntryKind, Tokens,
 };
 use futures::StreamExt;
 use kernel::MicroCredits;
@@ -15,7 +15,7 @@ use store::CommitError;
 
 use crate::conversation;
 use crate::payment::{MAX_OUTPUT_TOKENS, Quote};
-use crate::record::Entries;
+use crate::record::{Draft, Entries};
 use crate::run::{MAX_CALLS_PER_STEP, Run};
 use crate::stop::Stop;
 use crate::swarm::InSwarm;
@@ -27,11 +27,34 @@ const FLUSH_CHARS: usize = 2_000;
 /// around the arguments.
 const MAX_ARGUMENT_DEPTH: usize = 20;
 
-/// Asks the model for its turn of a step. The inner error is the model's.
+/// What is to be written of a model call that came back.
+pub(crate) struct Settlement {
+    effect: Effect,
+    tokens: Tokens,
+    cost: MicroCredits,
+    quote: Quote,
+    /// What was said and not yet told.
+    tail: Entries,
+}
+
+impl Settlement {
+    /// Writes what the model said and what it cost.
+    pub(crate) fn add_to(&self, draft: &mut Draft) {
+        draft.put_effect(&self.effect);
+        draft.execution.usage.add_model_call(self.tokens);
+        self.quote.settle(draft, self.cost);
+        for (kind, data) in &self.tail {
+            draft.tell(*kind, data.clone());
+        }
+    }
+}
+
+/// Asks the model for its turn of a step, which is then to be settled. The inner error is the
+/// model's.
 pub(crate) async fn ask(
     run: &mut Run<'_>,
     step: u32,
-) -> Result<Result<EffectOutcome, ModelError>, Stop> {
+) -> Result<Result<(EffectOutcome, Settlement), ModelError>, Stop> {
     run.hear(step).await?;
     let requested = run.spec.model.clone().unwrap_or_default();
     let chat = ChatRequest {
@@ -77,12 +100,28 @@ pub(crate) async fn ask(
         Err(_) => return Err(Stop::Yield),
     };
     tail.extend(tool_call_entries(&response));
-    let outcome = outcome_of(run, &request, response);
-    settle(run, step, request, &outcome, &quote, &tail).await?;
-    Ok(Ok(outcome))
+    let (tokens, cost, outcome) = outcome_of(run, &request, response);
+    let settlement = Settlement {
+        effect: run.settled_effect(step, 0, request, outcome.clone()),
+        tokens,
+        cost: cost.unwrap_or(MicroCredits::ZERO),
+        quote,
+        tail,
+    };
+    Ok(Ok((outcome, settlement)))
 }
 
 impl Run<'_> {
+    /// Writes what the model said and what it cost, if that is still to be written.
+    pub(crate) async fn settle_turn(&mut self, unsettled: Option<Settlement>) -> Result<(), Stop> {
+        let Some(settlement) = unsettled else {
+            return Ok(());
+        };
+        self.settle(|draft| settlement.add_to(draft)).await?;
+        self.journal.record(settlement.effect);
+        Ok(())
+    }
+
     /// Hears what was said in the swarm since the step before.
     async fn hear(&mut self, step: u32) -> Result<(), Stop> {
         let begun = self.journal.begun(step, 0);
@@ -128,33 +167,6 @@ async fn begin(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Writes what the model said and what it cost.
-async fn settle(
-    run: &mut Run<'_>,
-    step: u32,
-    request: EffectRequest,
-    outcome: &EffectOutcome,
-    quote: &Quote,
-    tail: &Entries,
-) -> Result<(), Stop> {
-    let EffectOutcome::Model { tokens, cost, .. } = outcome else {
-        return Err(Stop::Refused);
-    };
-    let (tokens, cost) = (*tokens, cost.unwrap_or(MicroCredits::ZERO));
-    let effect = run.settled_effect(step, 0, request, outcome.clone());
-    run.settle(|draft| {
-        draft.put_effect(&effect);
-        draft.execution.usage.add_model_call(tokens);
-        quote.settle(draft, cost);
-        for (kind, data) in tail {
-            draft.tell(*kind, data.clone());
-        }
-    })
-    .await?;
-    run.journal.record(effect);
-    Ok(())
 }
 
 /// Gives back what was set aside for a call that failed.
@@ -264,7 +276,11 @@ fn tool_call_entries(response: &ChatResponse) -> Entries {
         .collect()
 }
 
-fn outcome_of(run: &Run<'_>, request: &EffectRequest, response: ChatResponse) -> EffectOutcome {
+fn outcome_of(
+    run: &Run<'_>,
+    request: &EffectRequest,
+    response: ChatResponse,
+) -> (Tokens, Option<MicroCredits>, EffectOutcome) {
     let usage = response.usage.unwrap_or_default();
     let stop_reason = serde_json::to_value(response.stop_reason)
         .ok()
@@ -282,7 +298,7 @@ fn outcome_of(run: &Run<'_>, request: &EffectRequest, response: ChatResponse) ->
     };
     let answered = response.model.as_ref().map(ToString::to_string);
     let cost = run.cost_of(answered.as_deref().unwrap_or(asked), tokens);
-    EffectOutcome::Model {
+    let outcome = EffectOutcome::Model {
         text: response.text,
         tool_calls: response
             .tool_calls
@@ -302,7 +318,8 @@ fn outcome_of(run: &Run<'_>, request: &EffectRequest, response: ChatResponse) ->
         tokens,
         answered_by: answered.filter(|answered| answered != asked),
         cost,
-    }
+    };
+    (tokens, cost, outcome)
 }
 
 /// The arguments as they are kept. Those that are nested deeper than a table holds stand as text,

@@ -10,7 +10,7 @@ use kernel::MemoryId;
 use retrieval::memories::Recollection;
 use serde::Serialize;
 use store::memories::recalls::RecallNote;
-use store::{Commit, ReadError, Store, Tenant};
+use store::{ReadError, Store, Tenant};
 
 /// What stands before the memories in a prompt.
 const INTRODUCTION: &str = "\
@@ -34,12 +34,10 @@ impl Told {
         format!("\n\n{INTRODUCTION}\n{}", self.lines.join("\n"))
     }
 
-    /// Adds to the change with which the execution begins that the agent was told of them.
-    pub(crate) fn note_in(&mut self, commit: Commit, store: &Store) -> Commit {
-        match self.note.take() {
-            Some(note) => note.add_to(commit, store),
-            None => commit,
-        }
+    /// What is to be written with the change by which the execution begins: that the agent was told
+    /// of them.
+    pub(crate) fn note(&self) -> Option<RecallNote> {
+        self.note.clone()
     }
 }
 

@@ -4,15 +4,16 @@
 //! made nor paid again; nothing new is begun.
 
 use domain::execution::{
-    Effect, EffectOutcome, EffectRequest, Execution, ExecutionState, StreamEntry, StreamEntryKind,
+    Effect, EffectOutcome, EffectRequest, Execution, ExecutionState, StreamEntryKind,
 };
 use domain::swarm::SwarmMessage;
 use kernel::Timestamp;
 use serde_json::{Value, json};
 use store::executions::OfOrg;
-use store::{Commit, CommitError};
+use store::{Commit, CommitError, Store};
 
-use crate::run::Run;
+use crate::beginning::Beginning;
+use crate::run::{Held, Run};
 use crate::stop::Stop;
 
 /// How often a change is made anew on a row that was changed meanwhile.
@@ -49,6 +50,22 @@ impl Draft {
         self.messages.push(message);
     }
 
+    /// Begins the run, or goes on with it after a wait.
+    fn begin(&mut self, beginning: &Beginning, store: &Store) {
+        let begun = self.execution.transition(ExecutionState::Running, self.now);
+        if begun.is_err() {
+            return;
+        }
+        let (kind, data) = beginning.entry.clone();
+        self.tell(kind, data);
+        if let Some(event) = &beginning.event {
+            self.also(|commit| commit.event(event.clone()));
+        }
+        if let Some(note) = &beginning.note {
+            self.also(|commit| note.clone().add_to(commit, store));
+        }
+    }
+
     /// Writes more in the same transaction.
     pub(crate) fn also(&mut self, change: impl FnOnce(Commit) -> Commit) {
         self.commit = change(self.take_commit());
@@ -81,6 +98,14 @@ impl Run<'_> {
     /// An empty change that only this attempt can commit.
     pub(crate) fn commit(&self) -> Commit {
         Commit::new(self.tenant).fenced_by(self.attempt.fence)
+    }
+
+    /// Records what was held for the next change, if anything.
+    pub(crate) async fn write_held(&mut self) -> Result<(), Stop> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        self.record(|_| {}).await
     }
 
     /// Records a change of a run that runs.
@@ -122,8 +147,7 @@ impl Run<'_> {
                 Err(error) if error.is_raced() && attempt < TRIES => {
                     attempt += 1;
                     self.reload().await?;
-                    let runs = self.execution.state == ExecutionState::Running;
-                    if !runs && late == Late::Nothing {
+                    if !self.goes_on() && late == Late::Nothing {
                         return Err(Refused::Commit(error));
                     }
                 }
@@ -132,15 +156,36 @@ impl Run<'_> {
         }
     }
 
-    /// A change of the run as it stands, on top of `commit`.
+    /// Whether the run runs, or is about to.
+    fn goes_on(&self) -> bool {
+        match self.execution.state {
+            ExecutionState::Running => true,
+            ExecutionState::Queued => self.held.beginning.is_some(),
+            _ => false,
+        }
+    }
+
+    /// A change of the run as it stands, on top of `commit`, with what was held for it.
     pub(crate) fn draft(&self, commit: Commit) -> Draft {
-        Draft {
+        let mut draft = Draft {
             execution: self.execution.clone(),
             now: self.runner.store.now(),
             entries: Vec::new(),
             messages: Vec::new(),
             commit,
+        };
+        if !self.goes_on() {
+            return draft;
         }
+        if let Some(beginning) = &self.held.beginning {
+            draft.begin(beginning, &self.runner.store);
+        }
+        if let Some(step) = self.held.finished_step {
+            draft.execution.steps = step;
+            draft.execution.waiting = None;
+            draft.tell(StreamEntryKind::StepFinished, json!({ "step": step }));
+        }
+        draft
     }
 
     /// Commits a draft of the run as it stands, once.
@@ -148,6 +193,7 @@ impl Run<'_> {
         let (commit, after, root) = self.finish(draft);
         self.runner.store.commit(commit).await?;
         self.execution = after;
+        self.held = Held::default();
         if let (Some(of_run), Some(written)) = (self.root.as_mut(), root) {
             of_run.last_sequence = written;
         }
@@ -164,42 +210,29 @@ impl Run<'_> {
         // Runs that this one calls write to its stream as well.
         fresh.last_sequence = executions.last_sequence(fresh.id).await?;
         self.execution = fresh;
-        if let Some(root) = &self.root {
-            let mut fresh = executions.get(root.id).await?.ok_or(Stop::Refused)?;
-            fresh.last_sequence = executions.last_sequence(fresh.id).await?;
-            self.root = Some(fresh);
-        }
+        self.root = executions.root_of(&self.execution).await?;
         Ok(())
     }
 
     fn finish(&self, draft: Draft) -> (Commit, Execution, Option<u64>) {
         let Draft {
             mut execution,
-            now,
             entries,
             messages,
             mut commit,
+            ..
         } = draft;
-        let org = execution.org;
         // Nothing follows the terminal entry.
         let told = !self.execution.state.is_terminal();
         let root = self
             .root
             .as_ref()
-            .filter(|root| told && !root.state.is_terminal())
+            .filter(|_| told)
             .filter(|_| !entries.is_empty() || !messages.is_empty());
         let mut relayed = root.cloned();
-        if let Some(root) = root {
-            commit = commit.unless_changed(root, root.version);
-        }
-        for (kind, data) in entries.into_iter().filter(|_| told) {
-            if let Some(root) = relayed.as_mut() {
-                let row = relay(root, &execution, kind, &data, now);
-                commit = commit.create(&OfOrg { org, row });
-            }
-            let row = execution.next_stream_entry(kind, data, now);
-            commit = commit.create(&OfOrg { org, row });
-        }
+        let executions = self.runner.store.executions(self.tenant);
+        let entries = entries.into_iter().filter(|_| told);
+        commit = executions.add_entries(commit, &mut execution, relayed.as_mut(), entries);
         // The log of a swarm is in the order of its coordinator's stream. What nobody would read,
         // since that run has ended, is not written.
         let cause = self.cause();
@@ -212,8 +245,7 @@ impl Run<'_> {
             let swarms = self.runner.store.swarms(self.tenant);
             commit = swarms.add_message(commit, &cause, reader, &mut message);
         }
-        let executions = self.runner.store.executions(self.tenant);
-        let commit = executions.add_change(commit, &self.execution, &mut execution, None);
+        let commit = executions.add_change(commit, &self.execution, &mut execution);
         let written = relayed.map(|root| root.last_sequence);
         (commit, execution, written)
     }
@@ -259,28 +291,30 @@ impl Run<'_> {
     }
 }
 
-/// An entry of a run as the stream of its root shows it.
-fn relay(
-    root: &mut Execution,
-    execution: &Execution,
-    kind: StreamEntryKind,
-    data: &Value,
-    now: Timestamp,
-) -> StreamEntry {
-    let value = json!({
-        "execution_id": execution.id,
-        "agent_id": execution.agent,
-        "depth": execution.depth(),
-        "type": kind.name(),
-        "data": data,
-    });
-    let data = json!({ "name": "sub_agent", "value": value });
-    root.next_stream_entry(StreamEntryKind::Custom, data, now)
+/// Why a change was not recorded.
+pub(crate) enum Refused {
+    Commit(CommitError),
+    /// Before it was committed.
+    Stop(Stop),
 }
 
-enum Refused {
-    Commit(CommitError),
-    Stop(Stop),
+impl Refused {
+    /// Whether it is certain that nothing was written, and that this attempt may still write.
+    pub(crate) fn wrote_nothing(&self) -> bool {
+        match self {
+            Self::Stop(_) => true,
+            Self::Commit(error) => !matches!(
+                error,
+                CommitError::Unavailable(_) | CommitError::FenceLost | CommitError::Shape(_)
+            ),
+        }
+    }
+}
+
+impl From<CommitError> for Refused {
+    fn from(error: CommitError) -> Self {
+        Self::Commit(error)
+    }
 }
 
 impl From<Stop> for Refused {

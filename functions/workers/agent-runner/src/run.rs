@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use domain::agent::{Agent, AgentSpec, AgentVersion};
 use domain::event::{Actor, Event, EventKind};
-use domain::execution::Execution;
+use domain::execution::{Execution, ExecutionState};
 use store::conversations::PastTurn;
-use store::{Cause, Store, Tenant};
+use store::{Cause, ReadError, Store, Tenant};
 use work::{Attempt, JobError};
 
 use crate::AgentRunner;
+use crate::beginning::Beginning;
 use crate::citations::Sources;
 use crate::journal::Journal;
 use crate::recall::{self, Told};
@@ -26,11 +27,12 @@ pub(crate) struct Run<'a> {
     pub(crate) attempt: &'a Attempt,
     pub(crate) tenant: Tenant,
     pub(crate) execution: Execution,
-    /// The run at the beginning of the chain of calls, where that is another: its stream shows
-    /// what this one does.
+    /// The run at the beginning of the chain of calls, where that is another that has not ended:
+    /// its stream shows what this one does.
     pub(crate) root: Option<Execution>,
     pub(crate) spec: AgentSpec,
     pub(crate) journal: Journal,
+    /// Empty until its tools were looked up.
     pub(crate) toolbox: Toolbox,
     pub(crate) sources: Sources,
     /// The swarm that it works for, if any.
@@ -39,36 +41,49 @@ pub(crate) struct Run<'a> {
     pub(crate) memories: Told,
     /// What was said before in the conversation.
     pub(crate) past: Vec<PastTurn>,
+    /// What is to be written with the next change, whatever that is.
+    pub(crate) held: Held,
+}
+
+/// What nobody misses until the next change of the run, which writes it. A worker that takes over
+/// before finds it out again.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// That a queued run runs.
+    pub(crate) beginning: Option<Beginning>,
+    /// The step whose calls are all settled.
+    pub(crate) finished_step: Option<u32>,
+}
+
+impl Held {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.beginning.is_none() && self.finished_step.is_none()
+    }
 }
 
 impl<'a> Run<'a> {
-    /// A run with all that it needs to go on.
+    /// A run with all that it needs to go on but its tools. One that is queued begins with its first
+    /// change.
     pub(crate) async fn load(
         runner: &'a AgentRunner,
         attempt: &'a Attempt,
         tenant: Tenant,
         execution: Execution,
-        told: Option<Told>,
     ) -> Result<Self, Stop> {
         let store = &runner.store;
         let executions = store.executions(tenant);
-        let spec = spec_of(store, tenant, &execution).await?;
-        let journal = Journal::new(executions.journal(execution.id).await?);
+        let (spec, journal, memories, past, root) = tokio::try_join!(
+            spec_of(store, tenant, &execution),
+            journal_of(store, tenant, &execution),
+            stops(recall::recall(store, tenant, &execution)),
+            past_of(store, tenant, &execution),
+            stops(executions.root_of(&execution)),
+        )?;
         let swarm = InSwarm::load(store, tenant, &execution, &journal).await?;
-        let toolbox = Toolbox::open(runner, tenant, &execution, &spec, swarm.as_ref()).await?;
         let sources = Sources::from_journal(&journal);
-        let memories = match told {
-            Some(told) => told,
-            None => recall::recall(store, tenant, &execution).await?,
-        };
-        let past = match execution.conversation {
-            Some(turn) => store.conversations(tenant).before(turn).await?,
-            None => Vec::new(),
-        };
-        let root = match execution.parent {
-            Some(parent) => executions.get(parent.root).await?,
-            None => None,
-        };
+        let cause = cause_of(&execution);
+        let beginning = (execution.state == ExecutionState::Queued)
+            .then(|| Beginning::new(store, tenant, &cause, &execution, &memories));
         Ok(Self {
             runner,
             attempt,
@@ -77,12 +92,21 @@ impl<'a> Run<'a> {
             root,
             spec,
             journal,
-            toolbox,
+            toolbox: Toolbox::default(),
             sources,
             swarm,
             memories,
             past,
+            held: Held {
+                beginning,
+                finished_step: None,
+            },
         })
+    }
+
+    /// How many steps are done.
+    pub(crate) fn steps(&self) -> u32 {
+        self.held.finished_step.unwrap_or(self.execution.steps)
     }
 
     /// The agent, in this run, as the cause of what it does.
@@ -117,6 +141,30 @@ pub(crate) fn cause_of(execution: &Execution) -> Cause {
         },
         correlation_id: execution.correlation_id.clone(),
     }
+}
+
+/// What was called so far: nothing by a run that never ran.
+async fn journal_of(store: &Store, tenant: Tenant, execution: &Execution) -> Result<Journal, Stop> {
+    if execution.started_at.is_none() {
+        return Ok(Journal::default());
+    }
+    let effects = store.executions(tenant).journal(execution.id).await?;
+    Ok(Journal::new(effects))
+}
+
+async fn past_of(
+    store: &Store,
+    tenant: Tenant,
+    execution: &Execution,
+) -> Result<Vec<PastTurn>, Stop> {
+    Ok(match execution.conversation {
+        Some(turn) => store.conversations(tenant).before(turn).await?,
+        None => Vec::new(),
+    })
+}
+
+async fn stops<T>(read: impl Future<Output = Result<T, ReadError>>) -> Result<T, Stop> {
+    read.await.map_err(Stop::from)
 }
 
 async fn spec_of(store: &Store, tenant: Tenant, execution: &Execution) -> Result<AgentSpec, Stop> {

@@ -21,6 +21,7 @@ use crate::stop::Stop;
 use crate::swarm::InSwarm;
 
 /// The tools of one run, by the name that the model knows.
+#[derive(Default)]
 pub(crate) struct Toolbox {
     entries: BTreeMap<String, Entry>,
     /// A tool whose server wants a credential before it says what it offers.
@@ -63,27 +64,17 @@ pub(crate) struct ServerTool {
 }
 
 impl Toolbox {
-    /// The tools that the agent was given and that still exist.
+    /// The tools of the product that the agent of a run was given, and the org's own.
     pub(crate) async fn open(
         runner: &AgentRunner,
         tenant: Tenant,
         execution: &Execution,
         spec: &AgentSpec,
         swarm: Option<&InSwarm>,
+        registered: Vec<Tool>,
     ) -> Result<Self, Stop> {
-        let registered: Vec<_> = spec
-            .tools
-            .iter()
-            .filter_map(|tool| match tool {
-                ToolRef::Registered(id) => Some(*id),
-                ToolRef::Builtin(_) => None,
-            })
-            .collect();
-        let mut toolbox = Self {
-            entries: BTreeMap::new(),
-            locked: None,
-        };
-        for tool in runner.store.tools(tenant).get_many(&registered).await? {
+        let mut toolbox = Self::default();
+        for tool in registered {
             match &tool.spec.action {
                 ToolAction::Http(_) => toolbox.add_http(spec, tool),
                 ToolAction::Mcp(_) => match servers::list(runner, tenant, &tool).await? {

@@ -11,7 +11,6 @@ use store::{Commit, Tenant};
 use work::Attempt;
 
 use crate::AgentRunner;
-use crate::recall::{Told, recall};
 use crate::record::Draft;
 use crate::run::{Run, cause_of};
 use crate::stop::Stop;
@@ -29,7 +28,6 @@ impl Run<'_> {
         waiting: Waiting,
         more: impl Fn(&mut Draft),
     ) -> Result<Timestamp, Stop> {
-        let from = self.execution.state;
         let data = json!({
             "agent": self.execution.agent, "task": self.execution.task, "reason": waiting.reason,
         });
@@ -43,7 +41,7 @@ impl Run<'_> {
                 .add_leave(self.commit(), &self.execution)
                 .await?;
             let mut draft = self.draft(leaving);
-            let now = draft.now;
+            let (from, now) = (draft.execution.state, draft.now);
             draft
                 .execution
                 .transition(state, now)
@@ -86,7 +84,7 @@ pub(crate) async fn come_back(
         ExecutionState::OverBudget => {
             let mut after = execution.clone();
             let commit = requeue(runner, attempt, tenant, &mut after)?;
-            let commit = executions.add_change(commit, &execution, &mut after, None);
+            let commit = executions.add_change(commit, &execution, &mut after);
             runner.store.commit(commit).await?;
             Ok(after)
         }
@@ -157,8 +155,10 @@ async fn answered(
     }
     let ids: Vec<_> = over.iter().map(|approval| approval.id).collect();
     let entry = json!({ "name": "approval_expired", "value": { "approval_ids": ids } });
-    let entry = Some((StreamEntryKind::Custom, entry));
-    let commit = executions.add_change(commit, &execution, &mut after, entry);
+    let entry = (StreamEntryKind::Custom, entry);
+    let commit = executions
+        .add_told_change(commit, &execution, &mut after, entry)
+        .await?;
     store.commit(commit).await?;
     match next {
         Some(next) => Err(Stop::Wait(next.min(after.deadline()))),
@@ -184,60 +184,37 @@ fn requeue(
     Ok(Commit::new(tenant).fenced_by(attempt.fence).event(event))
 }
 
-/// Begins a queued run, or goes on with it, once it has a place.
-pub(crate) async fn begin(
+/// Sees to it that a queued run may run: that its turn has come and that it has a place.
+pub(crate) async fn enter(
     runner: &AgentRunner,
     attempt: &Attempt,
     tenant: Tenant,
-    execution: Execution,
-) -> Result<(Execution, Option<Told>), Stop> {
+    execution: &Execution,
+) -> Result<(), Stop> {
     let store = &runner.store;
     let now = store.now();
     if execution.deadline() <= now {
-        return Err(Stop::Expire(expiry(&execution)));
+        return Err(Stop::Expire(expiry(execution)));
     }
-    if let Some(turn) = execution.conversation {
-        let conversation = store.conversations(tenant).get(turn.id).await?;
-        let waits =
-            conversation.is_some_and(|conversation| conversation.active != Some(execution.id));
-        if waits {
-            return Err(Stop::Wait(execution.deadline()));
-        }
-    }
+    let conversations = store.conversations(tenant);
     let executions = store.executions(tenant);
-    let commit = Commit::new(tenant).fenced_by(attempt.fence);
-    let (commit, entered) = executions.add_enter(commit, &execution).await?;
-    if !entered {
-        // Whoever pauses it meanwhile takes it out of line, and must find it there.
-        let commit = commit.unless_changed(&execution, execution.version);
-        store.commit(commit).await?;
-        return Err(Stop::Wait(execution.deadline().min(now.plus(IN_LINE))));
+    let (its_turn, (places, entered)) = tokio::try_join!(
+        conversations.is_open(execution),
+        executions.add_enter(Commit::new(tenant), execution),
+    )?;
+    if !its_turn {
+        return Err(Stop::Wait(execution.deadline()));
     }
-    let mut after = execution.clone();
-    after
-        .transition(ExecutionState::Running, now)
-        .map_err(|_| Stop::Refused)?;
-    let first = execution.started_at.is_none();
-    let entry = if first {
-        let data = json!({ "agent": execution.agent, "input": execution.input });
-        (StreamEntryKind::RunStarted, data)
-    } else {
-        let data =
-            json!({ "name": "execution_continued", "value": { "step": execution.steps + 1 } });
-        (StreamEntryKind::Custom, data)
-    };
-    let mut commit = commit;
-    let mut told = None;
-    if first {
-        let mut memories = recall(store, tenant, &execution).await?;
-        commit = memories.note_in(commit, store);
-        told = Some(memories);
-        let data = json!({ "agent": execution.agent, "task": execution.task });
-        let kind = EventKind::ExecutionStarted;
-        let event = store.event(tenant, &cause_of(&execution), kind, execution.id, data);
-        commit = commit.event(event);
+    if entered && places.is_empty() {
+        return Ok(());
     }
-    let commit = executions.add_change(commit, &execution, &mut after, Some(entry));
+    // Whoever pauses it meanwhile takes it out of line, and must find it there.
+    let commit = places
+        .fenced_by(attempt.fence)
+        .unless_changed(execution, execution.version);
     store.commit(commit).await?;
-    Ok((after, told))
+    if entered {
+        return Ok(());
+    }
+    Err(Stop::Wait(execution.deadline().min(now.plus(IN_LINE))))
 }

@@ -8,11 +8,11 @@ use domain::execution::{Execution, ExecutionState, Failure, StreamEntryKind};
 use domain::task::TaskStatus;
 use kernel::{ExecutionId, JobId, OrgId, Timestamp, ToolId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use work::{JobState, Lane, NewJob, protocol};
 
 use super::admission::{Admission, Place, WaitingRun};
-use super::{Executions, MAX_RUN_ATTEMPTS, NewRun, OfOrg, RUN_JOB};
+use super::{Executions, MAX_RUN_ATTEMPTS, NewRun, RUN_JOB};
 use crate::keys::{self, IndexKeys, Key};
 use crate::record::Record;
 use crate::{Cause, Commit, CommitError, Error, ReadError};
@@ -97,25 +97,17 @@ fn waiter(execution: &Execution) -> Option<Waiter> {
 }
 
 impl Executions<'_> {
-    /// Adds the row of a run that changes from `before` to `after`, with the entry that tells of it
-    /// and with the rows by which it is found when its time is over or what it waits for comes.
-    /// Counts the version of `after`.
+    /// Adds the row of a run that changes from `before` to `after`, with the rows by which it is
+    /// found when its time is over or what it waits for comes. Counts the version of `after`.
     #[must_use = "a change does nothing until it is committed"]
     pub fn add_change(
         &self,
         mut commit: Commit,
         before: &Execution,
         after: &mut Execution,
-        entry: Option<(StreamEntryKind, Value)>,
     ) -> Commit {
-        let now = self.store.now();
-        if let Some((kind, data)) = entry {
-            let row = after.next_stream_entry(kind, data, now);
-            let org = after.org;
-            commit = commit.create(&OfOrg { org, row });
-        }
         after.version = before.version + 1;
-        after.updated_at = now;
+        after.updated_at = self.store.now();
         if before.expires_at != after.expires_at {
             commit = match after.expires_at {
                 Some(expires_at) => commit.put(&Deadline {
@@ -134,6 +126,9 @@ impl Executions<'_> {
             if let Some(is) = is {
                 commit = commit.put(&is);
             }
+        }
+        if before.state != after.state {
+            commit = commit.news((after.id, after.state));
         }
         commit.replace(after, before.version)
     }
@@ -445,8 +440,10 @@ impl Executions<'_> {
         let mut commit = commit.event(event);
         commit = self.add_settled(commit, cause, before, &mut after).await?;
         commit = self.add_stop(commit, &after).await?;
-        let entry = Some((StreamEntryKind::RunError, entry));
-        let commit = self.add_change(commit, before, &mut after, entry);
+        let entry = (StreamEntryKind::RunError, entry);
+        let commit = self
+            .add_told_change(commit, before, &mut after, entry)
+            .await?;
         Ok(Some((commit, after)))
     }
 
@@ -480,8 +477,10 @@ impl Executions<'_> {
             let commit = Commit::new(self.tenant).event(event);
             let mut commit = self.again(race.lost).add_leave(commit, &before).await?;
             let entry = json!({ "name": "execution_paused", "value": { "from": before.state } });
-            let entry = Some((StreamEntryKind::Custom, entry));
-            commit = self.add_change(commit, &before, &mut after, entry);
+            let entry = (StreamEntryKind::Custom, entry);
+            commit = self
+                .add_told_change(commit, &before, &mut after, entry)
+                .await?;
             match self.store.commit(commit).await {
                 Ok(()) => return Ok(after),
                 Err(error) => before = self.after(&mut race, error, before.id).await?,
@@ -509,8 +508,10 @@ impl Executions<'_> {
             let commit = Commit::new(self.tenant);
             let mut commit = self.add_resume(commit, cause, &mut after).await?;
             let entry = json!({ "name": "execution_resumed", "value": { "from": before.state } });
-            let entry = Some((StreamEntryKind::Custom, entry));
-            commit = self.add_change(commit, &before, &mut after, entry);
+            let entry = (StreamEntryKind::Custom, entry);
+            commit = self
+                .add_told_change(commit, &before, &mut after, entry)
+                .await?;
             match self.store.commit(commit).await {
                 Ok(()) => return Ok(after),
                 Err(error) => before = self.after(&mut race, error, before.id).await?,

@@ -311,6 +311,17 @@ fn reclaiming_refuses_what_the_lost_attempt_still_sends() {
 }
 
 #[test]
+fn an_orphan_is_taken_back_before_its_lease_is_over() {
+    let job = leased();
+    assert_eq!(reclaim(&job, later(1)), None);
+    let orphan = orphan(&job, later(1)).unwrap();
+    assert_eq!((orphan.state, orphan.attempts), (JobState::Ready, 1));
+    assert_eq!(orphan.due_at, later(1));
+    assert!(!job.fence().is_held_by(&orphan));
+    assert_eq!(super::orphan(&orphan, later(1)), None);
+}
+
+#[test]
 fn a_redriven_job_has_all_its_attempts_again() {
     let dead = settled(&leased(), &Outcome::fail("broken", "it broke"));
     let job = redrive(&dead, later(60)).unwrap().unwrap();

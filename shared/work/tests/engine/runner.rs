@@ -90,6 +90,17 @@ async fn a_job_is_done_and_keeps_its_result() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_may_settle_its_job_with_the_last_of_its_work() {
+    for kind in ["settle-itself", "settle-late"] {
+        let theatre = Theatre::new();
+        let job = theatre.play(kind).await;
+        assert_eq!((job.state, job.attempts), (JobState::Done, 0), "{kind}");
+        assert_eq!(theatre.recorder.names(), ["claimed", "settled done"]);
+        assert!(theatre.stage.rings().is_empty(), "there is no successor");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failed_attempt_and_its_text_stays_in_the_log() {
     for kind in ["panic", "panic-at-once"] {
         let theatre = Theatre::new();

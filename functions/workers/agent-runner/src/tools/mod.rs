@@ -101,6 +101,7 @@ pub(crate) async fn call_all(
         return Err(Stop::Wait(until));
     }
     if called {
+        run.write_held().await?;
         // The end of each run that was called wakes this one.
         return Err(Stop::Wait(run.execution.deadline()));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kernel::Clock as _;
 use serde_json::json;
-use work::{Attempt, Handler, Observer, Outcome, WorkEvent};
+use work::{Attempt, Handler, JobStore as _, Observer, Outcome, WorkEvent};
 
 use crate::world::lock;
 use crate::world::stage::Stage;
@@ -50,6 +50,29 @@ impl Acts {
             "panic" => {
                 tokio::task::yield_now().await;
                 panic!("the secret is 42")
+            }
+            "settle-itself" => {
+                let (job, now) = (&attempt.job, self.stage.clock.now());
+                let done = attempt.done(job, now).expect("it holds the job");
+                let written = self.stage.replace(&done, job.version).await;
+                assert!(written.expect("an answer"));
+                attempt.was_settled(done);
+                Outcome::retry("flaky", "nobody hears this")
+            }
+            "settle-late" => {
+                let now = self.stage.clock.now();
+                let first = attempt.job.clone();
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                let done = attempt.done(&first, now).expect("it held the job");
+                let written = self.stage.replace(&done, first.version).await;
+                assert!(!written.expect("an answer"), "the lease was renewed since");
+                let job = self.stage.load(first.org, first.id).await;
+                let job = job.expect("an answer").expect("a job");
+                let done = attempt.done(&job, now).expect("it holds the job");
+                let written = self.stage.replace(&done, job.version).await;
+                assert!(written.expect("an answer"));
+                attempt.was_settled(done);
+                Outcome::done()
             }
             "retry" => Outcome::retry("flaky", "it failed"),
             "fail" => Outcome::fail("broken", "it broke"),
@@ -111,6 +134,8 @@ impl Handler for Acts {
             "decode",
             "panic",
             "panic-at-once",
+            "settle-itself",
+            "settle-late",
             "retry",
             "fail",
             "five-minutes",
