@@ -15,6 +15,7 @@ use local::secrets::Secrets;
 use outbound::Policy;
 use serde_json::json;
 use store::Store;
+use store::config::DEFAULT_RUNS_PER_ORG;
 use work::{DUE_SHARDS, Delivery, Handler, Job, JobStore as _, Runner, RunnerConfig};
 
 use super::client::{Api, http_client, text};
@@ -34,7 +35,7 @@ impl Bare {
         let services = Services::start(Options::memory())
             .await
             .expect("the services start");
-        let opened = local::host::open_store(&services)
+        let opened = local::host::open_store(&services, DEFAULT_RUNS_PER_ORG)
             .await
             .expect("the stores open");
         let clock = ManualClock::at(SystemClock.now());

@@ -11,6 +11,7 @@ use local::{Host, HostOptions};
 use outbound::Policy;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use store::config::DEFAULT_RUNS_PER_ORG;
 use store::{Store, Tenant};
 
 use super::client::{Api, http_client, send, text};
@@ -84,6 +85,8 @@ impl World {
             outbound: setup.outbound,
             prices: setup.prices,
             files: file_processor::Reader::on_threads(),
+            runs_per_org: DEFAULT_RUNS_PER_ORG,
+            sync_every_commit: false,
         };
         let host = Host::start(options).await.expect("the host starts");
         Self {

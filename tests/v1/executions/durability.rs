@@ -143,6 +143,7 @@ async fn a_run_whose_host_was_killed_goes_on_without_repeating_a_recorded_call()
     })
     .await;
     host.kill().await.expect("is killed");
+    let killed = tokio::time::Instant::now();
     assert_eq!(service_calls.load(Ordering::SeqCst), 1);
 
     let ready = std::fs::read_to_string(folder.join(READY)).expect("is there");
@@ -160,6 +161,8 @@ async fn a_run_whose_host_was_killed_goes_on_without_repeating_a_recorded_call()
         (&json!("completed"), &json!("Shipped."))
     );
     assert_eq!(end["steps"], 3);
+    // Nobody waited for the dead worker's lease of ten seconds, renewed when a quarter was over.
+    assert!(killed.elapsed() < Duration::from_millis(7_500));
 
     // The third call alone was made again, and it saw what the first two had brought.
     assert_eq!(

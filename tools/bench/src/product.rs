@@ -15,6 +15,7 @@ use local::client::{Client, text};
 use local::{Host, HostOptions};
 use outbound::Policy;
 use serde_json::{Value, json};
+use store::config::DEFAULT_RUNS_PER_ORG;
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
@@ -69,6 +70,8 @@ impl Product {
             outbound: Policy::public(),
             prices: PriceMap::built_in(),
             files: Reader::of_this_program()?,
+            runs_per_org: DEFAULT_RUNS_PER_ORG,
+            sync_every_commit: false,
         })
         .await?;
         let token = host.issuer().token("ada", "Ada Admin")?;

@@ -49,6 +49,10 @@ pub struct HostOptions {
     pub prices: PriceMap,
     /// How files are read: each in a process of its own, or on a thread.
     pub files: file_processor::Reader,
+    /// How many executions of one org may run at the same time.
+    pub runs_per_org: u32,
+    /// Whether each commit waits for the disk; a power failure can take the last second, if not.
+    pub sync_every_commit: bool,
 }
 
 /// A running host.
@@ -80,10 +84,16 @@ impl Host {
             Some(folder) => Options::folder(folder),
             None => Options::memory(),
         };
+        let storage = Options {
+            sync_every_commit: options.sync_every_commit,
+            ..storage
+        };
         let services = Services::start(storage).await?;
         let secrets = Secrets::open(options.data.as_deref())?;
         let vault = Vault::new(Arc::new(secrets.key_wrap()?), Arc::new(SystemClock));
-        let store = open_store(&services).await?.with_vault(vault);
+        let store = open_store(&services, options.runs_per_org)
+            .await?
+            .with_vault(vault);
         let issuer = Arc::new(LocalIssuer::new(&secrets)?);
         let config = ApiConfig {
             environment: KeyEnvironment::new("local")?,
@@ -209,7 +219,7 @@ async fn listen(port: u16) -> anyhow::Result<TcpListener> {
 ///
 /// # Errors
 /// Services that do not answer.
-pub async fn open_store(services: &Services) -> anyhow::Result<Store> {
+pub async fn open_store(services: &Services, runs_per_org: u32) -> anyhow::Result<Store> {
     let clients = services.clients();
     let tables = TableNames::default();
     embedded::create_tables(&clients.dynamodb, &tables).await?;
@@ -237,7 +247,7 @@ pub async fn open_store(services: &Services) -> anyhow::Result<Store> {
         agent_interactive_queue: url(work::Lane::AgentInteractive),
         agent_bulk_queue: url(work::Lane::AgentBulk),
         files_queue: url(work::Lane::Files),
-        runs_per_org: store::config::DEFAULT_RUNS_PER_ORG,
+        runs_per_org,
     };
     let endpoints = services.endpoints();
     let local = LocalEndpoints {

@@ -30,6 +30,9 @@ struct Arguments {
     /// The folder that keeps everything.
     #[arg(long, global = true, default_value = ".overglass")]
     data: PathBuf,
+    /// Wait for the disk at every commit. Without, a power failure can take the last second.
+    #[arg(long, global = true)]
+    sync_every_commit: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -99,7 +102,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let default_port = if once { 0 } else { DEFAULT_PORT };
     let port = arguments.port.unwrap_or(default_port);
-    let host = start(port, &arguments.data, terminal).await?;
+    let sync = arguments.sync_every_commit;
+    let host = start(port, &arguments.data, sync, terminal).await?;
     let served = tokio::select! {
         served = serve(&host, &job, terminal, json, once) => served,
         () = interrupted() => {
@@ -131,7 +135,12 @@ fn verify_audit(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(port: u16, data: &Path, terminal: Terminal) -> anyhow::Result<Host> {
+async fn start(
+    port: u16,
+    data: &Path,
+    sync_every_commit: bool,
+    terminal: Terminal,
+) -> anyhow::Result<Host> {
     std::fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
     log_to(&data.join("log.jsonl"))?;
     let config = ModelConfig::from_env(&process_environment)?;
@@ -148,6 +157,8 @@ async fn start(port: u16, data: &Path, terminal: Terminal) -> anyhow::Result<Hos
         outbound: Policy::public(),
         prices: PriceMap::from_env(&process_environment)?,
         files: Reader::of_this_program()?,
+        runs_per_org: store::config::runs_per_org(&process_environment)?,
+        sync_every_commit,
     };
     Host::start(options).await
 }

@@ -10,17 +10,20 @@ use lambda::batch;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use work::{DUE_SHARDS, Handler, JobState, JobStore, Lane, Runner, RunnerConfig};
+use work::{
+    DUE_SHARDS, Handler, JobState, JobStore, Lane, Runner, RunnerConfig, StoreError, protocol,
+};
 
 /// How long an attempt may run before it yields: the longest time of the worker functions.
 const ATTEMPT_TIME: Duration = Duration::from_secs(15 * 60);
-/// A worker that was killed is replaced after this long.
+/// A worker that hangs is replaced after this long.
 const LEASE: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How many batches of a lane run at the same time, and how many jobs of each: several times what
-/// one org may run, or one that has much to do would hold up all others.
+/// How many batches of a lane run at the same time, and how many jobs of each, at least.
 const CONCURRENCY: usize = 64;
-const _: () = assert!(CONCURRENCY >= 3 * store::config::DEFAULT_RUNS_PER_ORG as usize);
+/// How many times what one org may run that is at least, or one that has much to do would hold up
+/// all others.
+const ORGS_AT_ONCE: usize = 3;
 const DOORBELLS_AT_ONCE: i32 = 10;
 /// How often a batch of the log is tried before its first record is given up, as Lambda would.
 const LOG_ATTEMPTS: u32 = 5_000;
@@ -37,16 +40,19 @@ pub(crate) async fn start(
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
+    let of_one_org = store.config().runs_per_org as usize;
+    let concurrency = CONCURRENCY.max(ORGS_AT_ONCE * of_one_org);
     let config = RunnerConfig {
         lease: LEASE,
         heartbeat: LEASE / 4,
         store_timeout: LEASE / 5,
-        concurrency: CONCURRENCY,
+        concurrency,
         ..RunnerConfig::default()
     };
     let agents: Vec<Arc<dyn Handler>> = vec![Arc::new(agents)];
     let agent_runner = Arc::new(batch::runner(store, agents, config.clone()));
     let file_runner = Arc::new(batch::runner(store, files, config));
+    let left_behind = take_back(store).await;
     for lane in Lane::ALL {
         let runner = match lane {
             Lane::AgentInteractive | Lane::AgentBulk => &agent_runner,
@@ -56,6 +62,7 @@ pub(crate) async fn start(
         let source = QueueSource::new(&services.clients().sqs, url, DOORBELLS_AT_ONCE).await?;
         let poller = poll(
             source,
+            concurrency,
             Arc::clone(runner),
             store.clone(),
             tasks.clone(),
@@ -65,7 +72,9 @@ pub(crate) async fn start(
     }
     tasks.spawn(until(stop.clone(), follow_log(services, store).await?));
     tasks.spawn(until(stop.clone(), sweep(store.clone())));
-    ring_what_waits(store).await;
+    if let Err(error) = left_behind {
+        tracing::warn!(%error, "jobs under way were left to their leases, and those that wait to the sweeper");
+    }
     Ok(())
 }
 
@@ -76,13 +85,14 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
 /// Takes doorbells off a queue and runs each batch beside the others.
 async fn poll(
     source: QueueSource,
+    concurrency: usize,
     runner: Arc<Runner>,
     store: Store,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
     let source = Arc::new(source);
-    let places = Arc::new(tokio::sync::Semaphore::new(CONCURRENCY));
+    let places = Arc::new(tokio::sync::Semaphore::new(concurrency));
     let taking = async {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -164,26 +174,25 @@ async fn sweep(store: Store) {
     }
 }
 
-/// The queues are in memory: what an earlier process had rung for is rung again at once, instead
-/// of when the sweeper would.
-async fn ring_what_waits(store: &Store) {
+/// Takes up what an earlier process has left. Whoever holds the data folder is the only one who
+/// does, so the attempts of that process are dead, whatever their leases say. The queues are in
+/// memory: what it had rung for is rung again at once, instead of when the sweeper would.
+async fn take_back(store: &Store) -> Result<(), StoreError> {
     let horizon = store.now().plus(Duration::from_hours(24 * 365));
     for shard in 0..DUE_SHARDS {
-        let jobs = match store.due(shard, horizon, STARTUP_PAGE).await {
-            Ok(jobs) => jobs,
-            Err(error) => {
-                tracing::warn!(%error, "waiting jobs were left to the sweeper");
-                return;
+        for job in store.due(shard, horizon, STARTUP_PAGE).await? {
+            let now = store.now();
+            let job = match protocol::orphan(&job, now) {
+                Some(orphan) if store.replace(&orphan, job.version).await? => orphan,
+                _ => job,
+            };
+            if job.state != JobState::Ready || job.due_at > now {
+                continue;
             }
-        };
-        let now = store.now();
-        for job in jobs
-            .iter()
-            .filter(|job| job.state == JobState::Ready && job.due_at <= now)
-        {
             if let Err(error) = store.bell().ring(&job.doorbell(), Duration::ZERO).await {
                 tracing::warn!(%error, "a waiting job was left to the sweeper");
             }
         }
     }
+    Ok(())
 }
