@@ -11,6 +11,7 @@
 //! | ready or parked, a ring is on its way | `due_at` + [`RING_GRACE`] |
 //! | ready or parked, due beyond the reach of a delayed ring | `due_at` |
 //! | ready or parked, rung by the sweeper | later each time, by [`rung`] |
+//! | ready, taken back from a worker that died | now + [`LOST_GRACE`], several times, then by [`rung`] |
 //! | leased | `lease_until` |
 //! | done, dead, cancelled | none: the job leaves the index |
 
@@ -35,6 +36,14 @@ pub const RING_GRACE: Duration = Duration::from_secs(30);
 /// that a backlog is not rung every minute.
 pub const RERING_BASE: Duration = Duration::from_secs(60);
 
+/// How long the sweeper leaves a job alone that it took back from a worker that died. The ring may
+/// die with the next worker, and then nobody else knows of it.
+pub const LOST_GRACE: Duration = Duration::from_secs(5);
+
+/// How many rings of a job that was taken back are only [`LOST_GRACE`] apart: so many workers may die
+/// in a row. After that the workers are gone rather than unlucky, and rings only pile up.
+pub const LOST_RINGS: u32 = 6;
+
 /// The longest the sweeper waits between two rings.
 pub const RERING_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -51,6 +60,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The largest result that is kept with a job, in bytes of JSON. Larger ones belong in a file.
 pub const MAX_RESULT_BYTES: usize = 64 * 1024;
+
+/// The code of the error of an attempt whose worker died.
+const WORKER_LOST: &str = "worker_lost";
 
 /// Why a claim was refused. None of these is a fault: rings come twice, late and early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -238,6 +250,9 @@ pub fn orphan(job: &Job, now: Timestamp) -> Option<Job> {
     }
     let mut next = lose_lease(job, now);
     next.fence = job.fence + 1;
+    if next.state == JobState::Ready {
+        next.ring_at = Some(now.plus(LOST_GRACE));
+    }
     Some(stamp(next, job, now))
 }
 
@@ -258,13 +273,23 @@ pub fn rung(job: &Job, now: Timestamp) -> Option<Job> {
     if !matches!(job.state, JobState::Ready | JobState::Parked) {
         return None;
     }
-    let pause = RERING_BASE
-        .saturating_mul(1 << job.rings.min(10))
-        .min(RERING_MAX);
+    let lost = if lost_its_worker(job) { LOST_RINGS } else { 0 };
+    let pause = match job.rings.checked_sub(lost) {
+        None => LOST_GRACE,
+        Some(rings) => RERING_BASE
+            .saturating_mul(1 << rings.min(10))
+            .min(RERING_MAX),
+    };
     let mut next = job.clone();
     next.rings = job.rings.saturating_add(1);
     next.ring_at = Some(job.due_at.max(now).plus(pause));
     Some(stamp(next, job, now))
+}
+
+/// Whether a job waits for its next attempt because the worker of the last one died.
+fn lost_its_worker(job: &Job) -> bool {
+    let lost = |error: &JobError| error.code == WORKER_LOST;
+    job.attempts > 0 && job.error.as_ref().is_some_and(lost)
 }
 
 fn check_fence(job: &Job, fence: Fence) -> Result<(), StaleFence> {
@@ -292,7 +317,7 @@ fn lease_over(job: &Job, now: Timestamp) -> Result<(), Timestamp> {
 fn lose_lease(job: &Job, now: Timestamp) -> Job {
     let mut next = released(job);
     let error = JobError::new(
-        "worker_lost",
+        WORKER_LOST,
         "the worker stopped answering before the attempt ended",
     );
     if job.cancel_requested {

@@ -64,6 +64,28 @@ fn a_lease_that_is_over_is_taken_and_counts_as_a_failure() {
 }
 
 #[test]
+fn a_job_that_lost_its_worker_is_rung_again_soon_and_not_for_ever() {
+    let mut job = reclaim(&leased(), later(30)).unwrap();
+    assert_eq!(job.ring_at, Some(later(30).plus(LOST_GRACE)));
+    for _ in 0..LOST_RINGS {
+        let now = job.ring_at.unwrap();
+        assert_eq!(wants_ring(&job, now, Duration::ZERO), Some(Duration::ZERO));
+        job = rung(&job, now).unwrap();
+        assert_eq!(job.ring_at, Some(now.plus(LOST_GRACE)));
+    }
+    for pause in [RERING_BASE, RERING_BASE * 2] {
+        let now = job.ring_at.unwrap();
+        job = rung(&job, now).unwrap();
+        assert_eq!(job.ring_at, Some(now.plus(pause)));
+    }
+    // One whose last attempt ended otherwise is left alone for longer.
+    let failed = settled(&leased(), &retry());
+    let again = rung(&failed, failed.ring_at.unwrap()).unwrap();
+    let now = failed.ring_at.unwrap();
+    assert_eq!(again.ring_at, Some(now.plus(RERING_BASE)));
+}
+
+#[test]
 fn a_job_that_kills_its_workers_ends() {
     let mut job = ready();
     let mut now = NOW;
