@@ -1,6 +1,7 @@
 //! `/v1/budgets`, and executions that are paid from them.
 
 use domain::budget::Account;
+use domain::execution::ExecutionState;
 use llm::scripted::{Gate, Scripted, Turn};
 use serde_json::{Value, json};
 
@@ -335,4 +336,37 @@ async fn twelve_runs_on_a_budget_for_three_calls_make_three_and_the_rest_when_it
         (&json!(12 * COST), &json!(0))
     );
     assert_whole(&world, &admin, Account::Org).await;
+}
+
+#[tokio::test]
+async fn credits_do_not_resume_a_run_that_somebody_has_paused_meanwhile() {
+    let model = Scripted::new([Turn::text("Every 500 hours.")]);
+    let world = priced(&model).await;
+    let admin = world.founder("ada").await;
+    let guide = admin.create("/v1/agents", &agent("Guide")).await;
+    set(&admin, "/v1/budgets/org", 1).await;
+    let execution = start(&admin, &guide).await;
+    let id = text(&out_of_credits(&admin, &execution).await["id"]);
+    let executions = world.store().executions(tenant(&admin));
+    let id = id.parse().expect("an execution's id");
+    let waiting = executions.get(id).await.expect("an answer");
+    let waiting = waiting.expect("is there");
+    let pause = format!("{}/pause", path(&execution));
+    assert_eq!(admin.post(&pause, &json!({})).await.ok()["state"], "paused");
+    // Whoever raised the budget has read the run before and after the person's word.
+    let cause = store::Cause {
+        actor: domain::event::Actor::System,
+        correlation_id: "raised".to_owned(),
+    };
+    let paused = executions.get(id).await.expect("an answer");
+    for known in [waiting, paused.expect("is there")] {
+        let state = ExecutionState::OverBudget;
+        let left = executions.release(&cause, &known, state).await;
+        assert_eq!(left.expect("an answer").state, ExecutionState::Paused);
+    }
+    set(&admin, "/v1/budgets/org", 1_000_000).await;
+    let resume = format!("{}/resume", path(&execution));
+    admin.post(&resume, &json!({})).await.ok();
+    let ended = ended(&admin, &text(&execution["id"])).await;
+    assert_eq!(ended["state"], "completed");
 }

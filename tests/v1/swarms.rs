@@ -1,6 +1,7 @@
 //! `/v1/swarms`, and agents at work together.
 
 use domain::budget::Account;
+use domain::swarm::MAX_POSTED;
 use llm::scripted::{Gate, Scripted, Turn};
 use llm::{ChatRequest, Message, ModelError};
 use serde_json::{Value, json};
@@ -392,6 +393,42 @@ async fn the_end_of_the_coordinator_is_the_end_of_all() {
     let messages = format!("{}/messages", team.swarm);
     let answer = admin.post(&messages, &late).await;
     answer.problem(409, "execution_ended");
+}
+
+#[tokio::test]
+async fn people_can_post_so_many_messages_into_a_run_and_no_more() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let model = Scripted::computed(move |_, _| Turn::text("Done.").gated_after(0, &held));
+    let world = World::with_model(&model).await;
+    let admin = world.founder("ada").await;
+    let team = Team::found(&admin, json!({})).await;
+    let root = team.start().await;
+    within("the coordinator is at work", gate.arrived()).await;
+    for number in 1..MAX_POSTED {
+        team.post(&root, None, &format!("Note {number}.")).await;
+    }
+    // Of several that come at once for the last place, one has it.
+    let path = format!("{}/messages", team.swarm);
+    let last = json!({ "execution_id": root, "text": "The last." });
+    let answers = futures::future::join_all((0..4).map(|_| admin.post(&path, &last))).await;
+    let (posted, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(posted.len(), 1);
+    for answer in &refused {
+        answer.problem(409, "too_many_messages");
+    }
+    let messages = team.messages(&root).await;
+    assert_eq!(u64::try_from(messages.len()), Ok(MAX_POSTED));
+    // Another run is told as much.
+    let other = team.start().await;
+    within("the coordinator is at work", gate.arrived()).await;
+    team.post(&other, None, "Make haste.").await;
+    for root in [&root, &other] {
+        gate.open();
+        gate.open();
+        ended(&admin, root).await;
+    }
 }
 
 #[tokio::test]

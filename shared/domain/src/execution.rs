@@ -49,7 +49,7 @@ pub struct Execution {
     pub answer: Option<String>,
     /// The sources that the answer names, in the order of their markers.
     pub citations: Vec<Citation>,
-    /// Why the run failed, once failed.
+    /// Why the run failed or expired, or was cancelled for another reason than that somebody asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failure: Option<Failure>,
     pub usage: Usage,

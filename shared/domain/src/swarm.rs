@@ -12,6 +12,8 @@ pub const MAX_MEMBERS: usize = 16;
 pub const MAX_ROLE_CHARS: usize = 2_000;
 /// The most characters of a message.
 pub const MAX_MESSAGE_CHARS: usize = 8_000;
+/// The most messages that people may post into one run of a swarm.
+pub const MAX_POSTED: u64 = 200;
 
 /// What a swarm is, apart from which one it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -249,6 +249,10 @@ pub(crate) fn swarm_message(org: OrgId, swarm: SwarmId, root: ExecutionId, seque
     )
 }
 
+pub(crate) fn swarm_posted(org: OrgId, swarm: SwarmId, root: ExecutionId) -> Key {
+    key(Table::Work, format!("ORG#{org}#SWARM#{swarm}#POSTED"), root)
+}
+
 pub(crate) fn swarm_message_sort_key(sequence: u64) -> String {
     format!("{sequence:010}")
 }
@@ -817,6 +821,7 @@ mod tests {
             approval_link(o, ApprovalId::from_u128(9), "d2"),
             swarm(o, SwarmId::from_u128(9)),
             swarm_message(o, SwarmId::from_u128(9), e, 17),
+            swarm_posted(o, SwarmId::from_u128(9), e),
             probe(),
         ];
         let lines: Vec<String> = keys

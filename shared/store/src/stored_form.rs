@@ -27,6 +27,7 @@ use crate::memories::MemoryRow;
 use crate::memories::recalls::RecallRow;
 use crate::memories::upkeep::Upkeep;
 use crate::record::{Record, from_item, to_item};
+use crate::swarms::Posted;
 
 const ORG: &str = "org_00000000000000000000000001";
 const USER: &str = "usr_00000000000000000000000002";
@@ -316,6 +317,9 @@ fn swarms_and_their_messages() {
         }
         unchanged::<SwarmMessage>(&message);
     }
+    unchanged::<Posted>(&json!({
+        "org": ORG, "swarm": swarm, "execution": EXECUTION, "version": 3,
+    }));
     unchanged::<OfOrg<Effect>>(&json!({
         "org": ORG, "execution": EXECUTION, "step": 2, "call": 0,
         "request": { "kind": "model", "model": "openai::gpt", "messages_through": 17 },

@@ -7,9 +7,10 @@
 
 use domain::event::EventKind;
 use domain::execution::{Execution, StreamEntryKind};
-use domain::swarm::{Swarm, SwarmMessage, SwarmSpec};
+use domain::swarm::{MAX_POSTED, Swarm, SwarmMessage, SwarmSpec};
 use kernel::cursor::{Cursor, Page, PageRequest};
-use kernel::{AgentId, ExecutionId, MessageId, SwarmId};
+use kernel::{AgentId, ExecutionId, MessageId, OrgId, SwarmId};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::executions::{OfOrg, Race};
@@ -39,6 +40,47 @@ impl Record for SwarmMessage {
 
     fn indexes(&self) -> IndexKeys {
         keys::swarm_message_indexes(self.org, self.swarm, self.id)
+    }
+}
+
+/// How many messages people have posted into one run of a swarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Posted {
+    org: OrgId,
+    swarm: SwarmId,
+    execution: ExecutionId,
+    /// The count: it rises by one with every message.
+    version: u64,
+}
+
+impl Record for Posted {
+    const NOUN: &'static str = "count of messages";
+
+    fn key(&self) -> Key {
+        keys::swarm_posted(self.org, self.swarm, self.execution)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// Why nobody is told.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// The run has ended: nobody reads on.
+    #[error("the run has ended")]
+    Ended,
+    /// People have posted [`MAX_POSTED`] messages into the run.
+    #[error("{MAX_POSTED} messages were posted")]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<ReadError> for PostError {
+    fn from(error: ReadError) -> Self {
+        Self::Store(error.into())
     }
 }
 
@@ -181,10 +223,11 @@ impl Swarms<'_> {
         Ok(found.items)
     }
 
-    /// Tells the agents of one run of a swarm something. None if that run has ended.
+    /// Tells the agents of one run of a swarm something, for a person.
     ///
     /// # Errors
-    /// [`Error::Commit`], as `Exists` if others wrote to the run's stream all the while.
+    /// [`PostError`]; [`Error::Commit`], as `Exists` if others wrote to the run's stream all the
+    /// while.
     pub async fn post(
         &self,
         cause: &Cause,
@@ -192,7 +235,7 @@ impl Swarms<'_> {
         root: ExecutionId,
         to: Option<AgentId>,
         text: String,
-    ) -> Result<Option<SwarmMessage>, Error> {
+    ) -> Result<SwarmMessage, PostError> {
         let executions = self.store.executions(self.tenant);
         let now = self.store.now();
         let mut message = SwarmMessage {
@@ -208,22 +251,49 @@ impl Swarms<'_> {
         };
         let mut race = Race::default();
         let Some(mut run) = executions.get(root).await? else {
-            return Ok(None);
+            return Err(PostError::Ended);
         };
         // Runs that this one called write to its stream without touching its row.
         run.last_sequence = executions.last_sequence(root).await?;
         loop {
             if run.state.is_terminal() {
-                return Ok(None);
+                return Err(PostError::Ended);
             }
             let version = run.version;
             let commit = Commit::new(self.tenant).unless_changed(&run, version);
+            let commit = self.add_posted(commit, swarm.id, root).await?;
             let commit = self.add_message(commit, cause, &mut run, &mut message);
             match self.store.commit(commit).await {
-                Ok(()) => return Ok(Some(message)),
+                Ok(()) => return Ok(message),
                 Err(error) => run = executions.after(&mut race, error, root).await?,
             }
         }
+    }
+
+    /// Counts a message of a person.
+    async fn add_posted(
+        &self,
+        commit: Commit,
+        swarm: SwarmId,
+        execution: ExecutionId,
+    ) -> Result<Commit, PostError> {
+        let org = self.tenant.org();
+        let key = keys::swarm_posted(org, swarm, execution);
+        let before = self.store.get::<Posted>(&key).await?;
+        let before = before.map_or(0, |posted| posted.version);
+        if before >= MAX_POSTED {
+            return Err(PostError::TooMany);
+        }
+        let posted = Posted {
+            org,
+            swarm,
+            execution,
+            version: before + 1,
+        };
+        Ok(match before {
+            0 => commit.create(&posted),
+            _ => commit.replace(&posted, before),
+        })
     }
 
     /// Adds a message to a change, with the entry that tells of it in the stream of the

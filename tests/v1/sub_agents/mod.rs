@@ -233,6 +233,7 @@ async fn who_ends_a_run_ends_those_that_it_called() {
     admin.post(&cancel, &json!({})).await.ok();
     let of_child = ended(&admin, &child).await;
     assert_eq!(of_child["state"], "cancelled");
+    assert_eq!(of_child["failure"]["code"], "caller_ended");
     let of_child = whole(&admin, &child).await;
     let why = &of_child.last().expect("an end").data["code"];
     assert_eq!(why, "caller_ended");
@@ -242,6 +243,8 @@ async fn who_ends_a_run_ends_those_that_it_called() {
         (&cancelled["state"], &cancelled["answer"]),
         (&json!("cancelled"), &Value::Null)
     );
+    // Of one that somebody has cancelled, the state says all.
+    assert_eq!(cancelled["failure"], Value::Null);
     let all = whole(&admin, &execution).await;
     assert_gapless(&all);
     let last = all.last().expect("an end");

@@ -3,10 +3,11 @@ use api::{
 };
 use axum::extract::State;
 use axum::response::Response;
-use domain::swarm::{MAX_MESSAGE_CHARS, Swarm, SwarmMessage};
+use domain::swarm::{MAX_MESSAGE_CHARS, MAX_POSTED, Swarm, SwarmMessage};
 use garde::Validate;
 use kernel::{AgentId, ExecutionId, SwarmId};
 use serde::Deserialize;
+use store::swarms::PostError;
 use store::{ReadError, Store, Tenant};
 use utoipa::{IntoParams, ToSchema};
 
@@ -117,15 +118,10 @@ pub(crate) async fn post_message(
         .await?
         .ok_or_else(|| no_run("/execution_id"))?;
     let swarms = app.store().swarms(tenant);
-    let posted = swarms
+    let message = swarms
         .post(&work.caller.cause(), swarm, root, body.to, body.text)
-        .await?;
-    let message = posted.ok_or_else(|| {
-        Problem::conflict(
-            "execution_ended",
-            "The execution has ended: nobody reads on.",
-        )
-    })?;
+        .await
+        .map_err(not_posted)?;
     let location = format!("/v1/swarms/{}/messages?execution_id={root}", swarm.id);
     Ok(created(&location, axum::Json(message)))
 }
@@ -141,6 +137,20 @@ async fn root_of(
     Ok(execution
         .filter(|execution| execution.swarm == Some(swarm.id))
         .map(|execution| execution.root()))
+}
+
+fn not_posted(error: PostError) -> Problem {
+    match error {
+        PostError::Ended => Problem::conflict(
+            "execution_ended",
+            "The execution has ended: nobody reads on.",
+        ),
+        PostError::TooMany => Problem::conflict(
+            "too_many_messages",
+            format!("At most {MAX_POSTED} messages can be posted into one run of a swarm."),
+        ),
+        PostError::Store(error) => error.into(),
+    }
 }
 
 fn no_run(field: &str) -> Problem {

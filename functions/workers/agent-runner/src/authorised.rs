@@ -1,6 +1,7 @@
 //! `tool.authorised`: runs that waited for the credential of a tool go on.
 
 use domain::event::Actor;
+use domain::execution::ExecutionState;
 use kernel::cursor::PageRequest;
 use store::executions::AuthorisedPayload;
 use store::{Cause, Error, Store, Tenant};
@@ -26,7 +27,8 @@ pub(crate) async fn authorised(store: &Store, attempt: &Attempt) -> Outcome {
         loop {
             let waiting = executions.awaiting_auth(tool, &page).await?;
             for execution in &waiting.items {
-                executions.resume(&cause, execution).await?;
+                let state = ExecutionState::AwaitingAuth;
+                executions.release(&cause, execution, state).await?;
             }
             let Some(next) = waiting.next else {
                 return Ok(Outcome::done());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::budget::{Account, Budget};
 use domain::event::Actor;
-use domain::execution::Execution;
+use domain::execution::{Execution, ExecutionState};
 use kernel::cursor::PageRequest;
 use kernel::{MicroCredits, Timestamp};
 use serde_json::json;
@@ -58,7 +58,8 @@ pub(crate) async fn raised(store: &Store, attempt: &Attempt) -> Outcome {
             if attempt.budget.should_yield() {
                 return Outcome::Yield;
             }
-            match executions.resume(&cause, &run).await {
+            let state = ExecutionState::OverBudget;
+            match executions.release(&cause, &run, state).await {
                 Ok(_) => resumed += 1,
                 // Somebody else moves it at this moment; it finds the credits by itself.
                 Err(error) if error.is_changed() => {}

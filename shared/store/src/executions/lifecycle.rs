@@ -1,7 +1,7 @@
 //! What a change of state means for everything around a run: its deadline, its place, its job, its
 //! task, its approvals, what it reserved, who called it and whom it called. One transaction each.
 
-use domain::approval::ApprovalState;
+use domain::approval::{ApprovalState, OnExpiry};
 use domain::budget::LedgerCall;
 use domain::event::EventKind;
 use domain::execution::{Execution, ExecutionState, Failure, StreamEntryKind};
@@ -290,8 +290,14 @@ impl Executions<'_> {
                 if approval.state != ApprovalState::Pending {
                     continue;
                 }
-                let withdrawn = approval.withdrawn(self.store.now());
-                commit = commit.close_approval(self.store, cause, &withdrawn, approval.version);
+                let now = self.store.now();
+                let ends_runs = approval.policy.on_expiry == OnExpiry::Expire;
+                let closed = if ends_runs && approval.is_over(now) {
+                    approval.expired(now)
+                } else {
+                    approval.withdrawn(now)
+                };
+                commit = commit.close_approval(self.store, cause, &closed, approval.version);
             }
         }
         if let Some(reserved) = after.spending.reserved.take() {
@@ -434,7 +440,8 @@ impl Executions<'_> {
             .store
             .event(self.tenant, cause, state.event(), after.id, data);
         let entry = json!({ "code": failure.code, "message": failure.message });
-        if state != ExecutionState::Cancelled {
+        // Of one that somebody has cancelled, the state says all.
+        if failure.code != state.name() {
             after.failure = Some(failure.clone());
         }
         let mut commit = commit.event(event);
@@ -495,13 +502,38 @@ impl Executions<'_> {
     /// # Errors
     /// [`Error::Commit`], as `Changed` if the run kept changing.
     pub async fn resume(&self, cause: &Cause, current: &Execution) -> Result<Execution, Error> {
+        let waits = [
+            ExecutionState::Paused,
+            ExecutionState::OverBudget,
+            ExecutionState::AwaitingAuth,
+        ];
+        self.resume_from(&waits, cause, current).await
+    }
+
+    /// Lets a run go on for which that came which it waited for in this state. One that is in another
+    /// by now, such as one that somebody has paused, is given as it is.
+    ///
+    /// # Errors
+    /// [`Error::Commit`], as `Changed` if the run kept changing.
+    pub async fn release(
+        &self,
+        cause: &Cause,
+        current: &Execution,
+        state: ExecutionState,
+    ) -> Result<Execution, Error> {
+        self.resume_from(&[state], cause, current).await
+    }
+
+    async fn resume_from(
+        &self,
+        waits: &[ExecutionState],
+        cause: &Cause,
+        current: &Execution,
+    ) -> Result<Execution, Error> {
         let mut race = Race::default();
         let mut before = current.clone();
         loop {
-            if !matches!(
-                before.state,
-                ExecutionState::Paused | ExecutionState::OverBudget | ExecutionState::AwaitingAuth
-            ) {
+            if !waits.contains(&before.state) {
                 return Ok(before);
             }
             let mut after = before.clone();
