@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{ApiConfig, App};
+use api::{ApiConfig, App, Routes};
+use axum::Router;
 use embedded::{Options, Services};
 use identity::KeyEnvironment;
 use kernel::{Clock as _, ManualClock, OrgId, SystemClock};
@@ -14,11 +15,12 @@ use local::issuer::LocalIssuer;
 use local::secrets::Secrets;
 use outbound::Policy;
 use serde_json::json;
-use store::Store;
-use store::config::DEFAULT_RUNS_PER_ORG;
+use store::config::{DEFAULT_RUNS_PER_ORG, LocalEndpoints};
+use store::{Clients, Store};
 use work::{DUE_SHARDS, Delivery, Handler, Job, JobStore as _, Runner, RunnerConfig};
 
 use super::client::{Api, http_client, text};
+use super::tables::Tables;
 
 /// Running stores and an API over them.
 pub struct Bare {
@@ -27,7 +29,8 @@ pub struct Bare {
     pub clock: ManualClock,
     issuer: LocalIssuer,
     url: String,
-    _services: Services,
+    secrets: Secrets,
+    services: Services,
 }
 
 impl Bare {
@@ -43,12 +46,7 @@ impl Bare {
         let store = Store::new(clients, config, Arc::new(clock.clone()));
         let secrets = Secrets::open(None).expect("keys");
         let issuer = LocalIssuer::new(&secrets).expect("an issuer");
-        let config = ApiConfig {
-            environment: KeyEnvironment::new("local").expect("a name"),
-            verifier: issuer.verifier().expect("a verifier"),
-            signing: secrets.signing_key().expect("a key"),
-            streams_url: None,
-        };
+        let config = api_config(&issuer, &secrets);
         let router = api::service(local::host::routes(), App::new(store.clone(), config));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -60,8 +58,31 @@ impl Bare {
             clock,
             issuer,
             url,
-            _services: services,
+            secrets,
+            services,
         }
+    }
+
+    /// Tables that watch what goes to those of the API, and a store over them.
+    pub async fn watched(&self) -> (Tables, Store) {
+        let endpoints = self.services.endpoints();
+        let tables = Tables::before(&endpoints.dynamodb).await;
+        let clients = Clients::local(&LocalEndpoints {
+            dynamo: tables.url(),
+            s3: endpoints.s3.clone(),
+            sqs: endpoints.sqs.clone(),
+            region: endpoints.region.clone(),
+            access_key_id: "journey".to_owned(),
+            secret_access_key: "journey".to_owned(),
+        });
+        let clock = Arc::new(self.clock.clone());
+        let store = Store::new(clients, self.store.config().clone(), clock);
+        (tables, store)
+    }
+
+    /// Some operations of the API, over another store.
+    pub fn serving(&self, routes: Routes, store: Store) -> Router {
+        api::service(routes, App::new(store, api_config(&self.issuer, &self.secrets)))
     }
 
     /// A person who has just founded an org and acts for it.
@@ -96,16 +117,21 @@ impl Bare {
 
     /// A runner of agents, as the worker has it.
     pub fn agents(&self, model: &Scripted, outbound: Policy) -> Runner {
+        Self::agents_over(&self.store, model, outbound)
+    }
+
+    /// A runner of agents over another store.
+    pub fn agents_over(store: &Store, model: &Scripted, outbound: Policy) -> Runner {
         let outbound = outbound::Client::new(outbound).expect("a client");
         let model = Arc::new(model.clone());
         let runner = agent_runner::AgentRunner::new(
-            self.store.clone(),
+            store.clone(),
             model,
             outbound,
             domain::price::PriceMap::built_in(),
         );
         let handlers: Vec<Arc<dyn Handler>> = vec![Arc::new(runner)];
-        batch::runner(&self.store, handlers, RunnerConfig::default())
+        batch::runner(store, handlers, RunnerConfig::default())
     }
 
     /// The only job of an org that waits or is under way.
@@ -153,5 +179,14 @@ impl Bare {
         sweeper::sweep(&self.store, self.store.now())
             .await
             .expect("a whole sweep");
+    }
+}
+
+fn api_config(issuer: &LocalIssuer, secrets: &Secrets) -> ApiConfig {
+    ApiConfig {
+        environment: KeyEnvironment::new("local").expect("a name"),
+        verifier: issuer.verifier().expect("a verifier"),
+        signing: secrets.signing_key().expect("a key"),
+        streams_url: None,
     }
 }

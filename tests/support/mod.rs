@@ -8,6 +8,7 @@ pub mod instance;
 pub mod operations;
 pub mod redact;
 pub mod stream;
+pub mod tables;
 pub mod world;
 
 pub use client::{Answer, Api, send, text};

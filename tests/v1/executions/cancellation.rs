@@ -1,11 +1,14 @@
 //! `POST /v1/executions/{execution_id}/cancel`.
 
 use llm::scripted::{Gate, Scripted, Turn};
+use outbound::Policy;
 use serde_json::{Value, json};
 
 use super::{agent, run, start, trace};
+use crate::support::bare::Bare;
 use crate::support::stream::{kinds, whole};
-use crate::support::{Answer, Api, World, ended, eventually, text, within};
+use crate::support::tables::Side;
+use crate::support::{Answer, Api, World, ended, eventually, tenant, text, within};
 
 async fn cancel(api: &Api, execution: &str) -> Answer {
     api.post(&format!("/v1/executions/{execution}/cancel"), &json!({}))
@@ -37,7 +40,7 @@ async fn a_run_that_is_cancelled_while_the_model_speaks_does_nothing_more_but_pa
 
     gate.open();
     // The worker notices: its job is over.
-    let tenant = crate::support::tenant(&admin);
+    let tenant = tenant(&admin);
     let job = text(&cancelled["job"]).parse().expect("a job's id");
     eventually("the job ends", async || {
         let job = work::JobStore::load(world.store(), tenant.org(), job)
@@ -183,4 +186,50 @@ async fn the_task_of_a_cancelled_run_can_be_given_to_another() {
         (&done["status"], &done["result"]),
         (&json!("completed"), &json!("B."))
     );
+}
+
+/// Cancels a run while a built-in tool writes: before that write is carried out, or when it was and
+/// its worker does not know yet. How many memories the agent has then, and what its journal shows.
+async fn cancelled_during_a_write(side: Side) -> (usize, Vec<Value>) {
+    let bare = Bare::start().await;
+    let admin = bare.founder("ada").await;
+    let guide = agent(&admin, &["remember"]).await;
+    let execution = start(&admin, &guide).await;
+    let model = Scripted::new([
+        Turn::calls([("remember", json!({ "text": "Oil is changed." }))]),
+        Turn::text("Too late."),
+    ]);
+    let (tables, store) = bare.watched().await;
+    let runner = Bare::agents_over(&store, &model, Policy::public());
+    let job = bare.job_of(tenant(&admin).org()).await;
+    let held = tables.hold("remembered", side);
+    let meanwhile = async {
+        within("the tool writes", held.arrived()).await;
+        let cancelled = cancel(&admin, &execution).await.ok();
+        held.open();
+        cancelled
+    };
+    let working = bare.ring(&runner, &job, std::time::Duration::from_secs(900));
+    let ((), cancelled) = tokio::join!(working, meanwhile);
+    assert_eq!(cancelled["state"], "cancelled");
+    let after = admin.get(&format!("/v1/executions/{execution}")).await.ok();
+    assert_eq!(after["state"], "cancelled");
+    assert!(bare.job(&job).await.state.is_terminal());
+    assert_eq!(model.calls(), 1);
+    let events = whole(&admin, &execution).await;
+    let ids: Vec<u64> = events.iter().map(|event| event.id).collect();
+    assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>());
+    assert_eq!(kinds(&events).last(), Some(&"RUN_ERROR"));
+    let memories = format!("/v1/agents/{}/memory", text(&guide["id"]));
+    let memories = admin.list(&memories).await.len();
+    (memories, trace(&admin, &after).await)
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_while_a_tool_writes_has_written_all_of_it_or_nothing() {
+    let (memories, trace) = cancelled_during_a_write(Side::Before).await;
+    assert_eq!((memories, trace.len()), (0, 1), "{trace:?}");
+    let (memories, trace) = cancelled_during_a_write(Side::After).await;
+    assert_eq!((memories, trace.len()), (1, 2), "{trace:?}");
+    assert!(text(&trace[1]["outcome"]["content"]).contains("remembered"));
 }

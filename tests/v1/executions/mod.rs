@@ -5,6 +5,7 @@ mod durability;
 mod failures;
 mod http_tools;
 mod interruptions;
+mod slow_reader;
 mod steps;
 mod stream;
 
