@@ -82,7 +82,10 @@ impl Bare {
 
     /// Some operations of the API, over another store.
     pub fn serving(&self, routes: Routes, store: Store) -> Router {
-        api::service(routes, App::new(store, api_config(&self.issuer, &self.secrets)))
+        api::service(
+            routes,
+            App::new(store, api_config(&self.issuer, &self.secrets)),
+        )
     }
 
     /// A person who has just founded an org and acts for it.
