@@ -10,7 +10,7 @@ use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use kernel::{Clock, ManualClock, SystemClock, Timestamp};
 use serde_json::Value;
-use store::config::LocalEndpoints;
+use store::clients::LocalEndpoints;
 use store::{Clients, Store};
 use tower::ServiceExt as _;
 

@@ -42,7 +42,8 @@ impl Operation {
 
 /// The whole document.
 pub fn document() -> Value {
-    let (_, document) = local::host::routes().split_for_parts();
+    let functions: api::Documentation = local::host::routes();
+    let document = api::openapi::base().merge_from(functions.into_openapi());
     serde_json::to_value(document).expect("the document is JSON")
 }
 

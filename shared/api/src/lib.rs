@@ -32,6 +32,7 @@ mod query;
 mod request;
 mod resource;
 mod resources;
+mod routes;
 mod service;
 mod strict;
 pub mod text;
@@ -49,7 +50,5 @@ pub use query::Query;
 pub use request::RequestContext;
 pub use resource::{Granted, Owned, Read, Resource, Write};
 pub use resources::{AgentAccount, ExecutionAccount, Membership, SwarmWork};
+pub use routes::{Documentation, Line, Routes, Table, macros};
 pub use service::{service, service_of};
-
-/// A function's routes, with what documents them.
-pub type Routes = utoipa_axum::router::OpenApiRouter<App>;

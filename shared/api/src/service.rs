@@ -22,7 +22,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(12);
 
 /// The service of one function, or of all of them on one host: its routes, wrapped.
 pub fn service(routes: Routes, app: App) -> Router {
-    service_of(routes.split_for_parts().0, app)
+    service_of(routes.into_router(), app)
 }
 
 /// As [`service`], for routes without documentation.

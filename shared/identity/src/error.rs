@@ -77,7 +77,4 @@ pub enum ConfigError {
         /// What to change.
         reason: &'static str,
     },
-    /// TLS cannot be set up.
-    #[error("the HTTP client for signing keys could not be made: {0}")]
-    Client(String),
 }

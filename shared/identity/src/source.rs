@@ -1,6 +1,6 @@
 //! Where the issuer's keys come from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -48,7 +48,8 @@ impl KeySource for StaticKeys {
 /// followed: whoever can divert this request can mint tokens.
 #[derive(Debug, Clone)]
 pub struct HttpKeySource {
-    http: reqwest::Client,
+    /// Made by the first fetch: whoever comes with an API key needs no keys of the issuer.
+    http: OnceLock<reqwest::Client>,
     place: Place,
 }
 
@@ -71,38 +72,48 @@ impl HttpKeySource {
     /// Finds the keys through `{issuer}/.well-known/openid-configuration`, each time anew.
     ///
     /// # Errors
-    /// [`ConfigError`] for an issuer that is not an HTTPS URL, or when TLS cannot be set up.
+    /// [`ConfigError`] for an issuer that is not an HTTPS URL.
     pub fn discover(issuer: &str) -> Result<Self, ConfigError> {
         let configuration = format!(
             "{}/.well-known/openid-configuration",
             issuer.trim_end_matches('/')
         );
         let configuration = check_url(&configuration)?;
-        Self::new(Place::Discovery {
+        Ok(Self::new(Place::Discovery {
             issuer: issuer.to_owned(),
             configuration,
-        })
+        }))
     }
 
     /// Reads the keys from a known place, which saves a request on a cold start.
     ///
     /// # Errors
-    /// [`ConfigError`] for a place that is not an HTTPS URL, or when TLS cannot be set up.
+    /// [`ConfigError`] for a place that is not an HTTPS URL.
     pub fn from_jwks_uri(jwks_uri: &str) -> Result<Self, ConfigError> {
-        Self::new(Place::KeySet(check_url(jwks_uri)?))
+        Ok(Self::new(Place::KeySet(check_url(jwks_uri)?)))
     }
 
-    fn new(place: Place) -> Result<Self, ConfigError> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config()?)
+    const fn new(place: Place) -> Self {
+        Self {
+            http: OnceLock::new(),
+            place,
+        }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, KeySourceError> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_config().map_err(failed)?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
             .user_agent(concat!("Overglass/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ConfigError::Client(error.to_string()))?;
-        Ok(Self { http, place })
+            .map_err(failed)?;
+        Ok(self.http.get_or_init(|| client))
     }
 
     async fn fetch_keys(&self) -> Result<Vec<u8>, KeySourceError> {
@@ -135,8 +146,8 @@ impl HttpKeySource {
     }
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, KeySourceError> {
-        let failed = |error: reqwest::Error| KeySourceError(with_causes(&error));
-        let mut response = self.http.get(url.clone()).send().await.map_err(failed)?;
+        let request = self.client()?.get(url.clone());
+        let mut response = request.send().await.map_err(failed)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(KeySourceError(format!(
                 "{url} answered {}",
@@ -185,18 +196,21 @@ fn check_url(text: &str) -> Result<Url, ConfigError> {
     }
 }
 
-fn tls_config() -> Result<rustls::ClientConfig, ConfigError> {
+fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::Client(error.to_string()))?
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn failed(error: impl std::error::Error) -> KeySourceError {
+    KeySourceError(with_causes(&error))
 }
 
 /// An error and its causes on one line: the outermost of the HTTP library says only that it failed.

@@ -24,25 +24,25 @@ pub(crate) const WORKER_NEEDS: &[&str] = &[
 pub(crate) const STREAM_NEEDS: &[&str] = &["OVERGLASS_TABLE_AUDIT", "OVERGLASS_TABLE_METRICS"];
 pub(crate) const SCHEDULE_NEEDS: &[&str] = &["OVERGLASS_TABLE_WORK"];
 
-pub(crate) async fn app() -> Result<App, Error> {
+pub(crate) fn app() -> Result<App, Error> {
     let config = ApiConfig::from_env(&process_environment)?;
-    Ok(App::new(store(API_NEEDS).await?, config))
+    Ok(App::new(store(API_NEEDS)?, config))
 }
 
-pub(crate) async fn app_with_vault() -> Result<App, Error> {
+pub(crate) fn app_with_vault() -> Result<App, Error> {
     let config = ApiConfig::from_env(&process_environment)?;
-    let store = store(&[API_NEEDS, VAULT_NEEDS].concat()).await?;
+    let store = store(&[API_NEEDS, VAULT_NEEDS].concat())?;
     Ok(App::new(with_vault(store)?, config))
 }
 
-pub(crate) async fn open_app() -> Result<App, Error> {
-    Ok(App::new(store(&[]).await?, ApiConfig::without_callers()))
+pub(crate) fn open_app() -> Result<App, Error> {
+    Ok(App::new(store(&[])?, ApiConfig::without_callers()))
 }
 
-pub(crate) async fn store(needs: &[&str]) -> Result<Store, Error> {
+pub(crate) fn store(needs: &[&str]) -> Result<Store, Error> {
     let config = StoreConfig::from_env(&process_environment, needs)?;
     Ok(Store::new(
-        Clients::from_env().await,
+        Clients::from_env(process_environment)?,
         config,
         Arc::new(SystemClock),
     ))

@@ -36,7 +36,7 @@ pub use lambda_runtime::Error;
 /// An unusable environment, or a runtime that cannot go on.
 pub async fn http(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
-    let app = context::app().await?;
+    let app = context::app()?;
     lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
 }
 
@@ -46,7 +46,7 @@ pub async fn http(routes: api::Routes) -> Result<(), Error> {
 /// An unusable environment, or a runtime that cannot go on.
 pub async fn http_with_vault(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
-    let app = context::app_with_vault().await?;
+    let app = context::app_with_vault()?;
     lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
 }
 
@@ -57,7 +57,7 @@ pub async fn http_with_vault(routes: api::Routes) -> Result<(), Error> {
 /// A runtime that cannot go on.
 pub async fn open(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
-    let app = context::open_app().await?;
+    let app = context::open_app()?;
     lambda_http::run(api::service(routes, app).layer(from_fn(flush_after))).await
 }
 
@@ -67,7 +67,7 @@ pub async fn open(routes: api::Routes) -> Result<(), Error> {
 /// An unusable environment, or a runtime that cannot go on.
 pub async fn streaming(routes: api::Routes) -> Result<(), Error> {
     telemetry::init();
-    let app = context::app().await?;
+    let app = context::app()?;
     let service = api::service(routes, app).layer(from_fn(flush_after));
     lambda_http::run_with_streaming_response(service).await
 }
@@ -81,7 +81,7 @@ where
     F: FnOnce(&Store) -> Result<Vec<Arc<dyn Handler>>, Error>,
 {
     telemetry::init();
-    let store = context::store(context::WORKER_NEEDS).await?;
+    let store = context::store(context::WORKER_NEEDS)?;
     let runner = batch::runner(&store, handlers(&store)?, RunnerConfig::default());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let deadline = context::deadline(&event.context);
@@ -102,7 +102,7 @@ where
     F: FnOnce(&Store) -> R,
 {
     telemetry::init();
-    let store = context::store(context::STREAM_NEEDS).await?;
+    let store = context::store(context::STREAM_NEEDS)?;
     let reader = reader(&store);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<DynamoEvent>| {
         let response = batch::read_stream(&reader, event.payload).await;
@@ -121,7 +121,7 @@ where
     F: AsyncFn(&Store, kernel::Timestamp) -> Result<(), Error>,
 {
     telemetry::init();
-    let store = context::store(context::SCHEDULE_NEEDS).await?;
+    let store = context::store(context::SCHEDULE_NEEDS)?;
     lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
         let done = task(&store, store.now()).await;
         telemetry::flush();

@@ -30,7 +30,7 @@ impl Bell for SqsBell {
             .map_err(|error| BellError::caused_by("the doorbell is not JSON", error))?;
         let seconds = delay.min(MAX_RING_DELAY).as_millis().div_ceil(1000);
         self.clients
-            .sqs
+            .sqs()
             .send_message()
             .queue_url(self.config.queue(doorbell.lane))
             .message_body(body)

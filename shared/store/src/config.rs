@@ -1,18 +1,9 @@
-//! What the store is pointed at: names from the environment, clients made from them.
+//! What the store is pointed at: names from the environment.
 
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, tls};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use kernel::env::{ConfigError, EnvReader};
 use work::Lane;
 
 use crate::executions::MAX_PLACES;
-use crate::metering::CallMeter;
-
-/// The certificates under which AWS serves its endpoints. Reading these few instead of the
-/// machine's whole store saves milliseconds of every cold start.
-const AMAZON_ROOTS: &[u8] = include_bytes!("../certs/amazon-roots.pem");
 
 /// How many executions of one org may run at the same time, unless it is configured. Less than
 /// what the workers can run at once, so that no org has all of them.
@@ -179,111 +170,6 @@ impl StoreConfig {
     }
 }
 
-/// The AWS clients of one process. Cheap to clone; connections are made on first use.
-#[derive(Clone)]
-pub struct Clients {
-    pub dynamo: aws_sdk_dynamodb::Client,
-    pub s3: aws_sdk_s3::Client,
-    pub sqs: aws_sdk_sqs::Client,
-    /// Counts the calls to DynamoDB.
-    pub meter: CallMeter,
-    /// What the clients share, for clients of other services that are made when they are needed.
-    pub sdk: SdkConfig,
-}
-
-/// Where the services of a local host listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalEndpoints {
-    pub dynamo: String,
-    pub s3: String,
-    pub sqs: String,
-    pub region: String,
-    pub access_key_id: String,
-    pub secret_access_key: String,
-}
-
-impl Clients {
-    /// Clients for the account and region that the environment names.
-    pub async fn from_env() -> Self {
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client())
-            .load()
-            .await;
-        // Emulators serve buckets by path; AWS takes both forms from a client with an endpoint.
-        let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(path_style)
-            .build();
-        Self::with(
-            &config,
-            aws_sdk_dynamodb::config::Builder::from(&config),
-            s3,
-            aws_sdk_sqs::config::Builder::from(&config),
-        )
-    }
-
-    /// Clients for the embedded services of a local host.
-    #[must_use]
-    pub fn local(endpoints: &LocalEndpoints) -> Self {
-        let credentials = aws_credential_types::Credentials::new(
-            endpoints.access_key_id.clone(),
-            endpoints.secret_access_key.clone(),
-            None,
-            None,
-            "local",
-        );
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(aws_config::Region::new(endpoints.region.clone()))
-            .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
-                credentials,
-            ))
-            .sleep_impl(aws_smithy_async_sleep())
-            .http_client(http_client())
-            .build();
-        Self::with(
-            &config,
-            aws_sdk_dynamodb::config::Builder::from(&config).endpoint_url(&endpoints.dynamo),
-            aws_sdk_s3::config::Builder::from(&config)
-                .endpoint_url(&endpoints.s3)
-                .force_path_style(true)
-                .build(),
-            aws_sdk_sqs::config::Builder::from(&config).endpoint_url(&endpoints.sqs),
-        )
-    }
-
-    fn with(
-        sdk: &SdkConfig,
-        dynamo: aws_sdk_dynamodb::config::Builder,
-        s3: aws_sdk_s3::Config,
-        sqs: aws_sdk_sqs::config::Builder,
-    ) -> Self {
-        let meter = CallMeter::default();
-        Self {
-            dynamo: aws_sdk_dynamodb::Client::from_conf(dynamo.interceptor(meter.clone()).build()),
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
-            meter,
-            sdk: sdk.clone(),
-        }
-    }
-}
-
-fn aws_smithy_async_sleep() -> aws_sdk_dynamodb::config::SharedAsyncSleep {
-    aws_sdk_dynamodb::config::SharedAsyncSleep::new(aws_smithy_async::rt::sleep::TokioSleep::new())
-}
-
-fn http_client() -> SharedHttpClient {
-    let context = tls::TlsContext::builder()
-        .with_trust_store(tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS))
-        .build()
-        .unwrap_or_else(|error| unreachable!("the embedded certificates are valid: {error}"));
-    Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-        .tls_context(context)
-        .build_https()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,10 +189,5 @@ mod tests {
         .to_string();
         assert!(error.contains("OVERGLASS_TABLE_WORK") && error.contains("OVERGLASS_QUEUE_FILES"));
         assert!(!error.contains("OVERGLASS_TABLE_CORE is not set"));
-    }
-
-    #[test]
-    fn the_embedded_certificates_are_usable() {
-        let _ = http_client();
     }
 }

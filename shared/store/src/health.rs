@@ -39,14 +39,14 @@ impl Store {
         let tables = self.get_item(&key);
         let bucket = self
             .clients
-            .s3
+            .s3()
             .head_bucket()
             .bucket(&self.config.files_bucket)
             .send();
         let objects = async { bucket.await.map_err(DisplayErrorContext) };
         let queue = self
             .clients
-            .sqs
+            .sqs()
             .get_queue_attributes()
             .queue_url(&self.config.agent_interactive_queue)
             .attribute_names(QueueAttributeName::QueueArn)

@@ -2,7 +2,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`] | names of tables, queues and bucket; AWS clients |
+//! | [`config`] | names of tables, queues and bucket |
+//! | [`clients`] | the AWS clients of a process |
 //! | [`keys`] | every key string of every row, in one file |
 //! | [`commit`] | one transaction: state, events and jobs together |
 //! | [`read`] | point reads, pages and their cursors |
@@ -22,6 +23,7 @@ pub mod audit;
 pub mod bell;
 pub mod budgets;
 pub mod chunks;
+pub mod clients;
 pub mod commit;
 pub mod config;
 pub mod conversations;
@@ -60,8 +62,9 @@ use work::Bell;
 
 use executions::news::Newsroom;
 
+pub use clients::Clients;
 pub use commit::{Commit, CommitError};
-pub use config::{Clients, StoreConfig};
+pub use config::StoreConfig;
 pub use read::ReadError;
 
 /// The org on whose behalf something is read or written. Made by the layer that has checked the

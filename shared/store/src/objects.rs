@@ -89,7 +89,7 @@ impl Objects<'_> {
         let request = self
             .store
             .clients
-            .s3
+            .s3()
             .put_object()
             .bucket(&self.store.config.files_bucket)
             .key(self.content_key(file))
@@ -121,7 +121,7 @@ impl Objects<'_> {
         let request = self
             .store
             .clients
-            .s3
+            .s3()
             .get_object()
             .bucket(&self.store.config.files_bucket)
             .key(self.content_key(file))
@@ -144,7 +144,7 @@ impl Objects<'_> {
         let result = self
             .store
             .clients
-            .s3
+            .s3()
             .head_object()
             .bucket(&self.store.config.files_bucket)
             .key(self.content_key(file))
@@ -213,7 +213,7 @@ impl Objects<'_> {
         for key in [self.content_key(file), self.extracted_key(file)] {
             self.store
                 .clients
-                .s3
+                .s3()
                 .delete_object()
                 .bucket(&self.store.config.files_bucket)
                 .key(key)
@@ -227,7 +227,7 @@ impl Objects<'_> {
     async fn put(&self, key: String, content_type: &str, body: Vec<u8>) -> Result<(), ObjectError> {
         self.store
             .clients
-            .s3
+            .s3()
             .put_object()
             .bucket(&self.store.config.files_bucket)
             .key(key)
@@ -243,7 +243,7 @@ impl Objects<'_> {
         let result = self
             .store
             .clients
-            .s3
+            .s3()
             .get_object()
             .bucket(&self.store.config.files_bucket)
             .key(key)

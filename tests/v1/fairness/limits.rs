@@ -24,7 +24,7 @@ const LONG: Duration = Duration::from_secs(900);
 async fn doorbells(store: &Store) -> usize {
     let attributes = store
         .clients()
-        .sqs
+        .sqs()
         .get_queue_attributes()
         .queue_url(store.config().queue(work::Lane::AgentInteractive))
         .attribute_names("All".into())

@@ -43,6 +43,9 @@ struct Arguments {
     /// The same, as a list.
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "sections")]
     only: Vec<Section>,
+    /// Measure these functions, and keep nothing.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    functions: Vec<String>,
     /// A short run that shows that everything works. Its figures are printed and not kept.
     #[arg(long)]
     quick: bool,
@@ -147,6 +150,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         Effort::WHOLE
     };
     let sections = match (arguments.sections.as_slice(), arguments.only.as_slice()) {
+        ([], []) if !arguments.functions.is_empty() => &[Section::Functions],
         ([], []) => Section::value_variants(),
         ([], some) | (some, _) => some,
     };
@@ -155,7 +159,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         say(&format!("== {}\n", section.name()));
         let circumstances = machine::circumstances();
         let measured = match section {
-            Section::Functions => functions::measure(&root, &effort),
+            Section::Functions => functions::measure(&root, &effort, &arguments.functions),
             Section::Api => product::on_its_threads(api::measure(&root, &effort)),
             Section::Executions => product::on_its_threads(executions::measure(&root, &effort)),
             Section::Agents => product::on_its_threads(agents::measure(
@@ -168,7 +172,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         let kept = measured.and_then(|figures| {
             let text = format!("{circumstances}\n\n{}", figures.trim_end());
             say(&format!("{text}\n"));
-            if arguments.quick {
+            if arguments.quick || !arguments.functions.is_empty() {
                 return Ok(());
             }
             report::keep(&root, section.name(), &text)

@@ -18,7 +18,7 @@ use identity::KeyEnvironment;
 use kernel::SystemClock;
 use kernel::signing::SigningKey;
 use local::Host;
-use store::{Clients, Store};
+use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -143,12 +143,9 @@ impl MeteredApi {
 
 fn app(host: &Host, meter: &StoreMeter) -> anyhow::Result<App> {
     let store = host.app().store();
-    let clients = store.clients();
+    let mut clients = store.clients().clone();
     let dynamo = clients.dynamo.config().to_builder();
-    let clients = Clients {
-        dynamo: aws_sdk_dynamodb::Client::from_conf(dynamo.interceptor(meter.clone()).build()),
-        ..clients.clone()
-    };
+    clients.dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.interceptor(meter.clone()).build());
     let vault = store.vault().clone();
     let store =
         Store::new(clients, store.config().clone(), Arc::new(SystemClock)).with_vault(vault);

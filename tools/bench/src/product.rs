@@ -10,6 +10,7 @@ use domain::price::PriceMap;
 use file_processor::Reader;
 use http::{HeaderName, Method, Request, header};
 use http_body_util::Full;
+use lambda::telemetry;
 use llm::ChatModel;
 use local::client::{Client, text};
 use local::{Host, HostOptions};
@@ -17,7 +18,6 @@ use outbound::Policy;
 use serde_json::{Value, json};
 use store::config::DEFAULT_RUNS_PER_ORG;
 use tempfile::TempDir;
-use tracing_subscriber::EnvFilter;
 
 const ORG: HeaderName = HeaderName::from_static("overglass-org");
 /// How long the followers of events may take to come to rest.
@@ -176,8 +176,7 @@ impl Requester {
 fn log_once(folder: &Path) -> anyhow::Result<()> {
     let file = tempfile::tempfile_in(folder).context("the log cannot be written")?;
     LOGGING.call_once(|| {
-        let filter = EnvFilter::new("info,dynoxide=error,work::sweeper=warn");
-        lambda::telemetry::init_to(file, filter);
+        telemetry::init_to(file, telemetry::levels(local::LOG_LEVELS));
     });
     Ok(())
 }

@@ -41,7 +41,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use lambda::telemetry;
 
 use crate::checks::Verdict;
 use crate::plan::{Control, Plan};
@@ -79,12 +79,8 @@ const COVERING: u64 = 1_000;
 
 fn main() -> ExitCode {
     let is_worker = std::env::args().nth(1).as_deref() == Some(fleet::WORKER);
-    let filter = EnvFilter::try_from_env("OVERGLASS_LOG");
     let quiet = if is_worker { "warn" } else { "off" };
-    lambda::telemetry::init_to(
-        std::io::stderr(),
-        filter.unwrap_or_else(|_| EnvFilter::new(quiet)),
-    );
+    telemetry::init_to(std::io::stderr(), telemetry::levels(quiet));
     let outcome = if is_worker {
         worker::run().map(|()| true)
     } else {

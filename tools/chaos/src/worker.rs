@@ -14,7 +14,7 @@ use lambda::batch;
 use llm::ModelConfig;
 use outbound::Policy;
 use serde::{Deserialize, Serialize};
-use store::config::LocalEndpoints;
+use store::clients::LocalEndpoints;
 use store::{Clients, Store, StoreConfig};
 use tokio::sync::Semaphore;
 use work::{Handler, Lane, Runner, RunnerConfig};
@@ -110,7 +110,7 @@ async fn work(orders: &Orders) -> anyhow::Result<()> {
     let mut pollers = tokio::task::JoinSet::new();
     for lane in [Lane::AgentInteractive, Lane::AgentBulk] {
         let url = store.config().queue(lane);
-        let source = QueueSource::new(&store.clients().sqs, url, DOORBELLS_AT_ONCE)
+        let source = QueueSource::new(store.clients().sqs(), url, DOORBELLS_AT_ONCE)
             .await?
             .with_wait(WAIT);
         let (runner, store, places) = (Arc::clone(&runner), store.clone(), Arc::clone(&places));

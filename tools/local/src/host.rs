@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use api::{ApiConfig, App, Problem, Routes};
+use api::{ApiConfig, App, Problem, Table};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use identity::KeyEnvironment;
 use kernel::SystemClock;
 use llm::ChatModel;
 use outbound::Policy;
-use store::config::LocalEndpoints;
+use store::clients::LocalEndpoints;
 use store::{Clients, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -165,8 +165,8 @@ impl Host {
 
 /// The operations of every function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::with_openapi(api::openapi::base())
+pub fn routes<T: Table>() -> T {
+    T::new()
         .merge(agents::routes())
         .merge(api_keys::routes())
         .merge(approvals::routes())

@@ -20,3 +20,6 @@ pub mod terminal;
 pub mod workers;
 
 pub use host::{Host, HostOptions};
+
+/// What the host logs, unless `OVERGLASS_LOG` says otherwise.
+pub const LOG_LEVELS: &str = "info,dynoxide=error,work::sweeper=warn";

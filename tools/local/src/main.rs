@@ -10,13 +10,13 @@ use domain::audit::{AuditEntry, ChainVerifier};
 use domain::price::PriceMap;
 use file_processor::Reader;
 use kernel::env::process_environment;
+use lambda::telemetry;
 use llm::ModelConfig;
 use local::client::Client;
 use local::journey::{Job, next_steps};
 use local::terminal::Terminal;
 use local::{Host, HostOptions};
 use outbound::Policy;
-use tracing_subscriber::EnvFilter;
 
 const DEFAULT_PORT: u16 = 8700;
 
@@ -207,8 +207,6 @@ fn log_to(path: &Path) -> anyhow::Result<()> {
         .append(true)
         .open(path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    let filter = EnvFilter::try_from_env("OVERGLASS_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error,work::sweeper=warn"));
-    lambda::telemetry::init_to(file, filter);
+    telemetry::init_to(file, telemetry::levels(local::LOG_LEVELS));
     Ok(())
 }

@@ -15,12 +15,12 @@ pub(crate) struct ApiFunction {
     /// Folder, crate and binary.
     pub(crate) name: &'static str,
     pub(crate) front: Front,
-    pub(crate) routes: fn() -> api::Routes,
+    pub(crate) routes: fn() -> api::Documentation,
     /// Routes of pages for people, such as `GET /docs`, which the OpenAPI document leaves out.
     pub(crate) pages: &'static [&'static str],
 }
 
-const fn function(name: &'static str, routes: fn() -> api::Routes) -> ApiFunction {
+const fn function(name: &'static str, routes: fn() -> api::Documentation) -> ApiFunction {
     ApiFunction {
         name,
         front: Front::HttpApi,

@@ -19,8 +19,7 @@
 //! | DELETE | `/v1/agents/{agent_id}/memory/{memory_id}` | `agents:write` | `memory/delete.rs` |
 //! | POST | `/v1/agents/{agent_id}/memory/{memory_id}/share` | `agents:write` | `memory/share.rs` |
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod create;
 mod delete;
@@ -35,8 +34,8 @@ mod versions;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(versions::list_versions))

@@ -8,8 +8,7 @@
 //! | DELETE | `/v1/api-keys/{key_id}` | `api-keys:write` | `revoke.rs` |
 //! | POST | `/v1/api-keys/{key_id}/rotate` | `api-keys:write` | `rotate.rs` |
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod create;
 mod get;
@@ -21,8 +20,8 @@ mod secret;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, revoke::revoke))
         .routes(routes!(rotate::rotate))

@@ -13,8 +13,7 @@
 //! pages are for people who hold a link, which is all that they need; the OpenAPI document leaves
 //! them out.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod answer;
 mod checks;
@@ -28,11 +27,11 @@ mod token;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list))
         .routes(routes!(get::get))
         .routes(routes!(answer::answer))
         .routes(routes!(links::create))
-        .merge(Routes::from(pages::router()))
+        .pages(pages::router())
 }

@@ -8,8 +8,7 @@
 //!
 //! The chain is written by the event router alone and follows the events by moments.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod list;
 mod search;
@@ -17,8 +16,8 @@ mod verify;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list))
         .routes(routes!(search::search))
         .routes(routes!(verify::verify))

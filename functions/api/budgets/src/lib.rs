@@ -19,8 +19,7 @@
 //! Whoever has no budget is unlimited. A budget is set to what is granted in all, so that setting it
 //! twice is setting it once; what was spent of it is counted from its beginning.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod agent;
 mod amount;
@@ -32,8 +31,8 @@ mod verify;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list))
         .routes(routes!(org::get, org::set, org::remove))
         .routes(routes!(ledger::of_org))

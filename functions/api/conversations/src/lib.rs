@@ -11,8 +11,7 @@
 //!
 //! A turn is an execution, and is begun as one: with its `conversation_id`.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod create;
 mod delete;
@@ -23,8 +22,8 @@ mod update;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(turns::list))

@@ -9,16 +9,15 @@
 //! The pages are Swagger UI, which is part of the binary. They are for people, so the OpenAPI
 //! document leaves them out.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod openapi;
 mod pages;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(openapi::openapi))
-        .merge(Routes::from(pages::router()))
+        .pages(pages::router())
 }

@@ -16,8 +16,7 @@
 //!
 //! `GET /v1/executions/{execution_id}/stream` is served by the `streams` function.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod cancel;
 mod create;
@@ -36,8 +35,8 @@ mod wait;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(of_agent::create))
         .routes(routes!(of_swarm::create))

@@ -16,8 +16,7 @@
 //! ```
 //! `DELETE` leads out of each of them, and a worker removes what the file has left behind.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod confirm;
 mod delete;
@@ -31,8 +30,8 @@ const TRIES: u32 = 5;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(upload::upload))
         .routes(routes!(list::list))
         .routes(routes!(get::get, delete::delete))

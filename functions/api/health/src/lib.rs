@@ -7,16 +7,15 @@
 //!
 //! Anybody may ask, so the answers name no resource and no error; causes are in the log.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod live;
 mod ready;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(live::live))
         .routes(routes!(ready::ready))
 }

@@ -14,8 +14,7 @@
 //!
 //! To add a document also needs `files:read`: whoever may search the knowledge base will read it.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod create;
 mod delete;
@@ -30,8 +29,8 @@ const MAX_DESCRIPTION: usize = 2_000;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(documents::list_documents, documents::add_document))

@@ -15,8 +15,7 @@
 //! | DELETE | `/v1/orgs/{org_id}/invitations/{invitation_id}` | `orgs:write` | `invitations.rs` |
 //! | POST | `/v1/orgs/{org_id}/invitations/{invitation_id}/accept` | the person invited | `accept.rs` |
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod accept;
 mod create;
@@ -31,8 +30,8 @@ mod update;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(members::list_members))

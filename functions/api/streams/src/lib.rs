@@ -6,13 +6,12 @@
 //!
 //! A function of its own, behind a Function URL, since an HTTP API does not stream.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod execution;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new().routes(routes!(execution::stream))
+pub fn routes<T: Table>() -> T {
+    T::new().routes(routes!(execution::stream))
 }

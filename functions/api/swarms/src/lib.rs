@@ -15,8 +15,7 @@
 //!
 //! `POST /v1/swarms/{swarm_id}/executions` is served by the `executions` function.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod create;
 mod delete;
@@ -29,8 +28,8 @@ mod update;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(members::list_members))

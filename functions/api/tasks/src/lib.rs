@@ -13,8 +13,7 @@
 //!
 //! A task that runs by itself starts an execution, which needs `executions:write` as well.
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod assign;
 mod assignee;
@@ -29,8 +28,8 @@ mod update;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(assign::assign))

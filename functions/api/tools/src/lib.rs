@@ -11,8 +11,7 @@
 //! | PUT | `/v1/tools/{tool_id}/credential` | `tools:write` | `credential_set.rs` |
 //! | DELETE | `/v1/tools/{tool_id}/credential` | `tools:write` | `credential_remove.rs` |
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod create;
 mod credential_get;
@@ -27,8 +26,8 @@ mod update;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes<T: Table>() -> T {
+    T::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(

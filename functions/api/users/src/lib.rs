@@ -5,8 +5,7 @@
 //! | GET | `/v1/users/me` | any person | `get.rs` |
 //! | PATCH | `/v1/users/me` | any person | `update.rs` |
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod get;
 mod preferences;
@@ -14,6 +13,6 @@ mod update;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new().routes(routes!(get::get, update::update))
+pub fn routes<T: Table>() -> T {
+    T::new().routes(routes!(get::get, update::update))
 }

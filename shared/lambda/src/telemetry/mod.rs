@@ -11,30 +11,43 @@ mod redaction;
 use std::io::Write;
 use std::sync::Mutex;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use metering::{WorkMetrics, flush};
 pub use redaction::{Redacting, redact};
 
-/// Starts logging and metrics on standard output. The level is `OVERGLASS_LOG`, in the syntax of
-/// `tracing`'s filters; `info` if it is not set.
+/// Starts logging and metrics on standard output.
 pub fn init() {
-    let filter =
-        EnvFilter::try_from_env("OVERGLASS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    init_to(std::io::stdout(), filter);
+    init_to(std::io::stdout(), levels("info"));
     metering::init();
 }
 
+/// What is logged: `OVERGLASS_LOG`, a level for everything and others for modules, such as
+/// `info,work=debug`; `otherwise`, in the same form, if it is not set or not of that form.
+#[must_use]
+pub fn levels(otherwise: &str) -> Targets {
+    let wanted = std::env::var("OVERGLASS_LOG").ok();
+    wanted
+        .and_then(|levels| levels.parse().ok())
+        .or_else(|| otherwise.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
+}
+
 /// Starts logging to a writer. Does nothing where logging was started before.
-pub fn init_to<W: Write + Send + 'static>(writer: W, filter: EnvFilter) {
-    let started = tracing_subscriber::fmt()
+pub fn init_to<W: Write + Send + 'static>(writer: W, levels: Targets) {
+    let lines = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Mutex::new(Redacting::new(writer)))
+        .with_writer(Mutex::new(Redacting::new(writer)));
+    let started = tracing_subscriber::registry()
+        .with(levels)
+        .with(lines)
         .try_init();
     if started.is_err() {
         tracing::debug!("logging was started before");

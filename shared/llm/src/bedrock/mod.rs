@@ -20,6 +20,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use aws_smithy_http_client::tls::Provider as Tls;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
@@ -148,7 +150,11 @@ impl Bedrock {
     }
 
     async fn default_chain(&self) -> Result<SharedCredentialsProvider, ModelError> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Tls::Rustls(CryptoMode::AwsLc))
+            .build_https();
         let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
             .region(aws_config::Region::new(self.region.clone()))
             .load()
             .await;

@@ -7,7 +7,7 @@ use domain::budget::{Account, Budget, LedgerCall, Reservation};
 use domain::event::Actor;
 use embedded::{Options, QueueSpec, Services, TableNames, create_queues, create_tables};
 use kernel::{AgentId, ExecutionId, MicroCredits, OrgId, SystemClock};
-use store::config::LocalEndpoints;
+use store::clients::LocalEndpoints;
 use store::{Cause, Clients, Commit, CommitError, Store, StoreConfig, Tenant};
 
 /// How many executions of an org may run at once.

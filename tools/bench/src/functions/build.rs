@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 const FUNCTION_FOLDERS: [&str; 2] = ["functions/api", "functions/workers"];
 const BARE: &str = "bare-function";
+/// The profile of Cargo.toml by which functions are deployed.
+const DEPLOYED: &str = "function";
 
 /// A program that Lambda could start.
 pub struct Binary {
@@ -30,10 +32,10 @@ struct Target {
     name: String,
 }
 
-/// Builds every function, in one call and without any tool, as for a deployment: no function gets
+/// Builds every function, or those of the names in `only`, in one call and without any tool, as for a deployment: no function gets
 /// features of a library that only the local host asks for. Folder, crate and binary of a function
 /// have one name.
-pub fn functions(root: &Path) -> anyhow::Result<Vec<Binary>> {
+pub fn functions(root: &Path, only: &[String]) -> anyhow::Result<Vec<Binary>> {
     let mut names = Vec::new();
     for folder in FUNCTION_FOLDERS {
         let entries = std::fs::read_dir(root.join(folder));
@@ -44,28 +46,42 @@ pub fn functions(root: &Path) -> anyhow::Result<Vec<Binary>> {
             }
         }
     }
+    if let Some(unknown) = only.iter().find(|name| !names.contains(name)) {
+        bail!("there is no function {unknown}");
+    }
+    names.retain(|name| only.is_empty() || only.contains(name));
     names.sort();
-    build(root, &names, &names)
+    build(root, DEPLOYED, &names, &names)
 }
 
 /// Builds the bare function, alone: it gets no feature that a function asks for.
 pub fn bare(root: &Path) -> anyhow::Result<Binary> {
-    program(root, BARE, BARE)
+    alone(root, DEPLOYED, BARE, BARE)
 }
 
-/// Builds one binary of a crate, alone.
+/// Builds one binary of a crate, alone, as it is run on a machine of one's own.
 pub fn program(root: &Path, package: &str, binary: &str) -> anyhow::Result<Binary> {
-    let built = build(root, &[package.to_owned()], &[binary.to_owned()])?;
+    alone(root, "release", package, binary)
+}
+
+fn alone(root: &Path, profile: &str, package: &str, binary: &str) -> anyhow::Result<Binary> {
+    let built = build(root, profile, &[package.to_owned()], &[binary.to_owned()])?;
     built.into_iter().next().context("nothing was built")
 }
 
-fn build(root: &Path, packages: &[String], binaries: &[String]) -> anyhow::Result<Vec<Binary>> {
+fn build(
+    root: &Path,
+    profile: &str,
+    packages: &[String],
+    binaries: &[String],
+) -> anyhow::Result<Vec<Binary>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command
         .args([
             "build",
-            "--release",
+            "--profile",
+            profile,
             "--message-format",
             "json-render-diagnostics",
         ])

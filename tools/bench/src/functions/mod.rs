@@ -36,9 +36,9 @@ struct Measured {
     private: u64,
 }
 
-/// Builds every function, and measures them.
-pub fn measure(root: &Path, effort: &Effort) -> anyhow::Result<String> {
-    let functions = build::functions(root)?;
+/// Builds every function, or those in `only`, and measures them.
+pub fn measure(root: &Path, effort: &Effort, only: &[String]) -> anyhow::Result<String> {
+    let functions = build::functions(root, only)?;
     let bare = build::bare(root)?;
     let api = RuntimeApi::serve()?;
     // The first start of a program reads it from disk, which is no figure of the program.

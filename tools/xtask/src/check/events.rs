@@ -220,7 +220,7 @@ mod tests {
         let table = [ApiFunction {
             name: "agents",
             front: Front::HttpApi,
-            routes: api::Routes::new,
+            routes: api::Documentation::default,
             pages: &[],
         }];
         let operations = [

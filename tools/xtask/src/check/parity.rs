@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn table(pages: &'static [&'static str]) -> Vec<ApiFunction> {
-        let routes = api::Routes::new;
+        let routes = api::Documentation::default;
         vec![
             ApiFunction {
                 name: "agents",

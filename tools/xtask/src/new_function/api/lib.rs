@@ -4,13 +4,12 @@
 //! |---|---|---|---|
 //! | GET | `/v1/sample` | any member | `show.rs` |
 
-use api::Routes;
-use utoipa_axum::routes;
+use api::{Table, routes};
 
 mod show;
 
 /// The operations of this function.
 #[must_use]
-pub fn routes() -> Routes {
-    Routes::new().routes(routes!(show::show))
+pub fn routes<T: Table>() -> T {
+    T::new().routes(routes!(show::show))
 }

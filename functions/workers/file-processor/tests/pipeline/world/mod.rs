@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{ApiConfig, App};
+use api::{ApiConfig, App, Table as _};
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,7 @@ use kernel::signing::SigningKey;
 use kernel::{Clock as _, ManualClock, SystemClock};
 use serde_json::Value;
 use store::api_keys::{HashedSecret, NewApiKey};
-use store::config::LocalEndpoints;
+use store::clients::LocalEndpoints;
 use store::identity::Presented;
 use store::{Cause, Clients, Store, StoreConfig, Tenant};
 use work::{Runner, RunnerConfig};
@@ -193,7 +193,7 @@ fn api(store: &Store) -> Router {
         signing: SigningKey::from_base64(&STANDARD.encode([7_u8; 32])).expect("a signing key"),
         streams_url: None,
     };
-    let routes = files::routes().merge(knowledge_bases::routes());
+    let routes = files::routes::<api::Routes>().merge(knowledge_bases::routes());
     api::service(routes, App::new(store.clone(), config))
 }
 
