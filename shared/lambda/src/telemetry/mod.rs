@@ -53,3 +53,25 @@ pub fn init_to<W: Write + Send + 'static>(writer: W, levels: Targets) {
         tracing::debug!("logging was started before");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_module_may_have_a_level_of_its_own() {
+        let some = levels("warn,work=debug");
+        assert!(some.would_enable("work::runner", &Level::DEBUG));
+        assert!(some.would_enable("store", &Level::WARN));
+        assert!(!some.would_enable("store", &Level::INFO));
+    }
+
+    #[test]
+    fn what_cannot_be_read_leaves_the_usual_level() {
+        let usual = levels("work=loud");
+        assert!(usual.would_enable("work", &Level::INFO));
+        assert!(!usual.would_enable("work", &Level::DEBUG));
+    }
+}

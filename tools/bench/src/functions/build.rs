@@ -32,9 +32,9 @@ struct Target {
     name: String,
 }
 
-/// Builds every function, or those of the names in `only`, in one call and without any tool, as for a deployment: no function gets
-/// features of a library that only the local host asks for. Folder, crate and binary of a function
-/// have one name.
+/// Builds every function, or those that `only` names, in one call and without any tool, as for a
+/// deployment: no function gets features of a library that only the local host asks for. Folder,
+/// crate and binary of a function have one name.
 pub fn functions(root: &Path, only: &[String]) -> anyhow::Result<Vec<Binary>> {
     let mut names = Vec::new();
     for folder in FUNCTION_FOLDERS {
