@@ -61,7 +61,6 @@ pub struct Routes(Router<App>);
 
 impl Routes {
     /// What serves them.
-    #[must_use]
     pub fn into_router(self) -> Router<App> {
         self.0
     }
