@@ -15,7 +15,8 @@ use local::issuer::LocalIssuer;
 use local::secrets::Secrets;
 use outbound::Policy;
 use serde_json::json;
-use store::config::{DEFAULT_RUNS_PER_ORG, LocalEndpoints};
+use store::clients::LocalEndpoints;
+use store::config::DEFAULT_RUNS_PER_ORG;
 use store::{Clients, Store};
 use work::{DUE_SHARDS, Delivery, Handler, Job, JobStore as _, Runner, RunnerConfig};
 
