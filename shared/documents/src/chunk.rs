@@ -54,47 +54,192 @@ pub struct Chunk {
     pub end: usize,
 }
 
-/// Cuts `document` into pieces of at most `options.max_tokens`, as `token_count` counts them.
-///
-/// A piece lies within one page and one section. A section too small to stand alone joins the next
-/// one, if that is on the same page and under the same top heading. A section that is too large is
-/// cut where paragraphs, lines, sentences or words end, in this order, and neighbours share up to
-/// `options.overlap_tokens`. Together the pieces hold everything but white space, in order.
+/// Cuts `document` into pieces of at most `options.max_tokens`, as `token_count` counts them. See
+/// [`Chunker`].
 pub fn chunk(
     document: &Document,
     options: &ChunkOptions,
     token_count: &dyn Fn(&str) -> usize,
 ) -> Vec<Chunk> {
-    let max_tokens = options.max_tokens.max(LEAST_TOKENS);
-    let overlap = options.overlap_tokens.min(max_tokens / 2);
-    let config = ChunkConfig::new(max_tokens)
-        .with_sizer(Sizer(token_count))
-        .with_overlap(overlap)
-        .expect("half of the capacity is less than the capacity");
-    let splitter = TextSplitter::new(config);
-
-    let text = document.text();
-    let mut place = Place::default();
+    let mut chunker = Chunker::new(options, token_count);
     let mut chunks = Vec::new();
-    for unit in units(document, &text, max_tokens, token_count) {
-        for piece in pieces(&splitter, &text, unit.span, max_tokens * BYTES_PER_TOKEN) {
-            let start = place.advance(&text, piece.start);
-            let piece = &text[piece];
-            chunks.push(Chunk {
-                ordinal: chunks.len(),
-                text: piece.to_owned(),
-                page: unit.page,
-                heading_path: unit.heading_path.clone(),
-                start,
-                end: start + piece.chars().count(),
-            });
-        }
+    for section in &document.sections {
+        chunker.push(section, &mut |chunk| chunks.push(chunk));
     }
+    chunker.finish(&mut |chunk| chunks.push(chunk));
     chunks
 }
 
+/// Cuts a document into pieces while its sections come.
+///
+/// A piece lies within one page and one section. A section too small to stand alone joins the next
+/// one, if that is on the same page and under the same top heading. A section that is too large is
+/// cut where paragraphs, lines, sentences or words end, in this order, and neighbours share up to
+/// `options.overlap_tokens`. Together the pieces hold everything but white space, in order.
+///
+/// What is held of the text is what is not cut yet: a few kilobytes, or the longest piece of it
+/// that the tokenizer counts as little.
+pub struct Chunker<'t> {
+    splitter: TextSplitter<Sizer<'t>>,
+    token_count: &'t dyn Fn(&str) -> usize,
+    tiny_tokens: usize,
+    window_bytes: usize,
+    unit: Option<Unit>,
+    /// The characters of the document's text before that of the unit.
+    characters: usize,
+    ordinal: usize,
+}
+
+/// A section, or a few tiny ones and the section after them: as much of it as is not cut yet.
+struct Unit {
+    text: String,
+    page: Option<u32>,
+    /// The headings of each of its sections.
+    paths: Vec<Vec<String>>,
+    /// Up to where the pieces cut so far reach, in bytes of `text`.
+    reached: usize,
+    /// Whether pieces were cut off it.
+    is_begun: bool,
+    /// The text is cut in windows of at least this size.
+    window_bytes: usize,
+}
+
+impl<'t> Chunker<'t> {
+    /// A chunker that has seen nothing yet.
+    pub fn new(options: &ChunkOptions, token_count: &'t dyn Fn(&str) -> usize) -> Self {
+        let max_tokens = options.max_tokens.max(LEAST_TOKENS);
+        let overlap = options.overlap_tokens.min(max_tokens / 2);
+        let config = ChunkConfig::new(max_tokens)
+            .with_sizer(Sizer(token_count))
+            .with_overlap(overlap)
+            .expect("half of the capacity is less than the capacity");
+        Self {
+            splitter: TextSplitter::new(config),
+            token_count,
+            tiny_tokens: max_tokens / TINY_PART,
+            window_bytes: (max_tokens * BYTES_PER_TOKEN).max(WINDOW_BYTES),
+            unit: None,
+            characters: 0,
+            ordinal: 0,
+        }
+    }
+
+    /// Takes the next section, and gives the pieces that are certain by now.
+    pub fn push(&mut self, section: &Section, give: &mut dyn FnMut(Chunk)) {
+        let between = section.break_before();
+        match self.unit.take() {
+            Some(mut unit) if section.continues || self.joins(&unit, section) => {
+                unit.text.push_str(between);
+                unit.text.push_str(&section.text);
+                if !section.continues {
+                    unit.paths.push(section.heading_path.clone());
+                }
+                self.unit = Some(unit);
+            }
+            before => {
+                if let Some(unit) = before {
+                    self.unit = Some(unit);
+                    self.finish(give);
+                    self.characters += between.len();
+                }
+                self.unit = Some(Unit {
+                    text: section.text.clone(),
+                    page: section.page,
+                    paths: vec![section.heading_path.clone()],
+                    reached: 0,
+                    is_begun: false,
+                    window_bytes: self.window_bytes,
+                });
+            }
+        }
+        self.cut_windows(give);
+    }
+
+    /// Gives the last pieces.
+    pub fn finish(&mut self, give: &mut dyn FnMut(Chunk)) {
+        let Some(mut unit) = self.unit.take() else {
+            return;
+        };
+        let found = self.cut(&unit.text);
+        self.give(&mut unit, found, give);
+        self.characters += unit.text.chars().count();
+    }
+
+    /// Whether a section belongs to what came before, which is too little to stand alone.
+    fn joins(&self, unit: &Unit, section: &Section) -> bool {
+        // The length spares counting most sections.
+        let is_tiny = !unit.is_begun
+            && unit.text.len() <= self.tiny_tokens * BYTES_PER_TOKEN
+            && (self.token_count)(&unit.text) <= self.tiny_tokens;
+        let above = unit.paths.last().and_then(|path| path.first());
+        is_tiny
+            && unit.page == section.page
+            && (above.is_none() || above == section.heading_path.first())
+    }
+
+    /// Cuts the unit while more of it is there than a window holds. The last piece of a window was
+    /// cut where the window ends and not where the text asks for it, so the next one begins with
+    /// it again.
+    fn cut_windows(&mut self, give: &mut dyn FnMut(Chunk)) {
+        let Some(mut unit) = self.unit.take() else {
+            return;
+        };
+        while unit.text.len() > unit.window_bytes {
+            let end = unit.text.floor_char_boundary(unit.window_bytes);
+            let mut found = self.cut(&unit.text[..end]);
+            let next = match found.as_slice() {
+                [] => end,
+                [_] => {
+                    unit.window_bytes *= 2;
+                    continue;
+                }
+                [.., _] => found.pop().map_or(end, |cut_short| cut_short.start),
+            };
+            self.give(&mut unit, found, give);
+            self.characters += unit.text[..next].chars().count();
+            unit.text.drain(..next);
+            unit.reached = unit.reached.saturating_sub(next);
+            unit.is_begun = true;
+        }
+        self.unit = Some(unit);
+    }
+
+    /// The pieces of a text that are not blank.
+    fn cut(&self, text: &str) -> Vec<Range<usize>> {
+        self.splitter
+            .chunk_indices(text)
+            .filter(|(_, piece)| !piece.trim().is_empty())
+            .map(|(offset, piece)| offset..offset + piece.len())
+            .collect()
+    }
+
+    fn give(&mut self, unit: &mut Unit, found: Vec<Range<usize>>, give: &mut dyn FnMut(Chunk)) {
+        let mut place = Place {
+            byte: 0,
+            character: self.characters,
+        };
+        for piece in found {
+            // The overlap alone, when nothing more fits after it, is in the piece before already.
+            if piece.end <= unit.reached {
+                continue;
+            }
+            unit.reached = piece.end;
+            let start = place.advance(&unit.text, piece.start);
+            let text = &unit.text[piece];
+            give(Chunk {
+                ordinal: self.ordinal,
+                text: text.to_owned(),
+                page: unit.page,
+                heading_path: common_headings(&unit.paths),
+                start,
+                end: start + text.chars().count(),
+            });
+            self.ordinal += 1;
+        }
+    }
+}
+
 /// A place in a text, counted in bytes and in characters.
-#[derive(Default)]
 struct Place {
     byte: usize,
     character: usize,
@@ -109,46 +254,6 @@ impl Place {
     }
 }
 
-/// Cuts a span of `text`, window by window. The last piece of a window was cut where the window
-/// ends and not where the text asks for it, so the next window begins with it again.
-fn pieces(
-    splitter: &TextSplitter<Sizer<'_>>,
-    text: &str,
-    span: Range<usize>,
-    width: usize,
-) -> Vec<Range<usize>> {
-    let mut pieces: Vec<Range<usize>> = Vec::new();
-    let mut start = span.start;
-    let mut width = width.max(WINDOW_BYTES);
-    loop {
-        let mut end = span.end.min(start.saturating_add(width));
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut found: Vec<Range<usize>> = splitter
-            .chunk_indices(&text[start..end])
-            .filter(|(_, piece)| !piece.trim().is_empty())
-            .map(|(offset, piece)| start + offset..start + offset + piece.len())
-            .collect();
-        let next = match found.as_slice() {
-            _ if end == span.end => None,
-            [] => Some(end),
-            [_] => {
-                width *= 2;
-                continue;
-            }
-            [.., _] => found.pop().map(|cut_short| cut_short.start),
-        };
-        // The overlap alone, when nothing more fits after it, is in the piece before already.
-        let reached = pieces.last().map_or(span.start, |piece| piece.end);
-        pieces.extend(found.into_iter().filter(|piece| piece.end > reached));
-        match next {
-            Some(next) => start = next,
-            None => return pieces,
-        }
-    }
-}
-
 struct Sizer<'t>(&'t dyn Fn(&str) -> usize);
 
 impl ChunkSizer for Sizer<'_> {
@@ -157,73 +262,22 @@ impl ChunkSizer for Sizer<'_> {
     }
 }
 
-/// A section, or a few tiny ones and the section after them.
-struct Unit {
-    span: Range<usize>,
-    page: Option<u32>,
-    heading_path: Vec<String>,
-}
-
-fn units(
-    document: &Document,
-    text: &str,
-    max_tokens: usize,
-    token_count: &dyn Fn(&str) -> usize,
-) -> Vec<Unit> {
-    let tiny_tokens = max_tokens / TINY_PART;
-    // The first test spares counting most sections.
-    let is_tiny = |span: &Range<usize>| {
-        span.len() <= tiny_tokens * BYTES_PER_TOKEN
-            && token_count(&text[span.clone()]) <= tiny_tokens
-    };
-    let spans = document.spans();
-    let mut units = Vec::new();
-    let mut first = 0;
-    while first < spans.len() {
-        let mut last = first;
-        let mut span = spans[first].clone();
-        while last + 1 < spans.len()
-            && is_tiny(&span)
-            && belong_together(&document.sections[last], &document.sections[last + 1])
-        {
-            last += 1;
-            span.end = spans[last].end;
-        }
-        let sections = &document.sections[first..=last];
-        units.push(Unit {
-            span,
-            page: sections[0].page,
-            heading_path: common_headings(sections),
-        });
-        first = last + 1;
-    }
-    units
-}
-
-fn belong_together(before: &Section, after: &Section) -> bool {
-    before.page == after.page
-        && (before.heading_path.is_empty()
-            || before.heading_path.first() == after.heading_path.first())
-}
-
 /// The path of the last section, if all others are above it; otherwise the path they share.
-fn common_headings(sections: &[Section]) -> Vec<String> {
-    let Some((last, others)) = sections.split_last() else {
+fn common_headings(paths: &[Vec<String>]) -> Vec<String> {
+    let Some((last, others)) = paths.split_last() else {
         return Vec::new();
     };
-    let above = others
-        .iter()
-        .all(|section| last.heading_path.starts_with(&section.heading_path));
+    let above = others.iter().all(|path| last.starts_with(path));
     let depth = if above {
-        last.heading_path.len()
+        last.len()
     } else {
-        sections
+        others
             .iter()
-            .map(|section| shared_depth(&section.heading_path, &last.heading_path))
+            .map(|path| shared_depth(path, last))
             .min()
             .unwrap_or(0)
     };
-    last.heading_path[..depth].to_vec()
+    last[..depth].to_vec()
 }
 
 fn shared_depth(a: &[String], b: &[String]) -> usize {
@@ -243,6 +297,7 @@ mod tests {
             page,
             heading_path: path.iter().map(|h| (*h).to_owned()).collect(),
             text: text.to_owned(),
+            continues: false,
         }
     }
 

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{ooxml, text};
+use crate::extract::{Language, looks_like_mail, ooxml, text};
+use crate::input::Input;
+use crate::limits::Limits;
 use crate::rejection::Rejection;
 
 /// The kinds of file that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Format {
@@ -14,11 +16,20 @@ pub enum Format {
     Pdf,
     /// Word, Office Open XML.
     Docx,
+    /// PowerPoint, Office Open XML: a page for each slide.
+    Pptx,
+    /// Excel, Office Open XML: a page for each sheet.
+    Xlsx,
     /// CommonMark with tables, footnotes and task lists.
     Markdown,
     /// HTML, as browsers accept it.
     Html,
-    /// Text without structure; source code and JSON too.
+    /// A mail as it is stored (EML, RFC 5322).
+    Mail,
+    /// Source code of a language that the name of the file tells.
+    Code,
+    /// Text without structure; JSON too.
+    #[default]
     Text,
     /// Rows of values between commas, semicolons, tabs or bars.
     Csv,
@@ -40,6 +51,28 @@ impl Format {
     /// something else, `encrypted` for a protected Office file, `empty` for a file of no bytes,
     /// `corrupt` for an archive that does not open.
     pub fn detect(bytes: &[u8], file_name: &str) -> Result<Self, Rejection> {
+        Self::of_head(bytes, true, file_name)
+    }
+
+    /// The kind of a file that comes. Of a long text its beginning decides.
+    pub(crate) fn of_input(
+        input: &mut Input,
+        file_name: &str,
+        limits: &Limits,
+    ) -> Result<Self, Rejection> {
+        if is_container(input.head()) {
+            // What is in an archive stands at its end.
+            return Self::detect(input.whole(limits.input_bytes)?, file_name);
+        }
+        Self::of_head(input.head(), input.is_whole(), file_name)
+    }
+
+    /// Whether it is read as it comes, and never held whole.
+    pub(crate) fn is_streamed(self) -> bool {
+        matches!(self, Self::Markdown | Self::Code | Self::Text | Self::Csv)
+    }
+
+    fn of_head(bytes: &[u8], is_whole: bool, file_name: &str) -> Result<Self, Rejection> {
         let extension = extension(file_name);
         if bytes.is_empty() {
             return Err(Rejection::empty("It has no bytes."));
@@ -47,7 +80,7 @@ impl Format {
         if pdf_start(bytes) == Some(0) {
             return Ok(Self::Pdf);
         }
-        if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
+        if is_archive(bytes) {
             return ooxml::kind(bytes);
         }
         if bytes.starts_with(&ole::MAGIC) {
@@ -59,8 +92,12 @@ impl Format {
         if bytes.starts_with(b"%!PS") {
             return Err(Rejection::unsupported("a PostScript file"));
         }
-        if let Some(decoded) = text::decode(bytes) {
-            return text_kind(&decoded, &extension);
+        // It may hold bytes of any encoding, each part in its own.
+        if looks_like_mail(bytes) && !BINARY_EXTENSIONS.contains(&extension.as_str()) {
+            return Ok(Self::Mail);
+        }
+        if let Some(decoded) = text::decode(bytes, is_whole) {
+            return text_kind(&decoded, &extension, file_name);
         }
         // Some writers put a few bytes before the header, and every viewer accepts it.
         if pdf_start(bytes).is_some() {
@@ -77,12 +114,26 @@ impl Format {
         match self {
             Self::Pdf => "application/pdf",
             Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Self::Pptx => {
+                "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+            }
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Mail => "message/rfc822",
             Self::Markdown => "text/markdown",
             Self::Html => "text/html",
-            Self::Text => "text/plain",
+            Self::Text | Self::Code => "text/plain",
             Self::Csv => "text/csv",
         }
     }
+}
+
+fn is_archive(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
+}
+
+/// Whether the file is judged by more than its beginning.
+fn is_container(bytes: &[u8]) -> bool {
+    is_archive(bytes) || bytes.starts_with(&ole::MAGIC)
 }
 
 /// Where the PDF header begins, if it does so within the first kilobyte.
@@ -97,7 +148,7 @@ fn extension(file_name: &str) -> String {
     }
 }
 
-fn text_kind(decoded: &str, extension: &str) -> Result<Format, Rejection> {
+fn text_kind(decoded: &str, extension: &str, file_name: &str) -> Result<Format, Rejection> {
     if BINARY_EXTENSIONS.contains(&extension) {
         return Err(Rejection::unsupported(format!(
             "text under a name that ends in .{extension}"
@@ -110,6 +161,7 @@ fn text_kind(decoded: &str, extension: &str) -> Result<Format, Rejection> {
         "md" | "markdown" | "mdown" | "mkd" => Format::Markdown,
         "html" | "htm" | "xhtml" => Format::Html,
         "csv" | "tsv" => Format::Csv,
+        _ if Language::of_name(file_name).is_some() => Format::Code,
         _ => Format::Text,
     })
 }

@@ -5,14 +5,16 @@
 
 mod child;
 mod thread;
+mod told;
 
+use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use crate::document::Document;
-use crate::extract::{check_size, extract};
+use crate::document::{About, Document, Section};
+use crate::extract::{Sink, extract_from};
 use crate::format::Format;
+use crate::input::Input;
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 
@@ -61,40 +63,59 @@ impl Isolation {
     }
 }
 
-/// What [`process`] made of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Processed {
-    /// What kind of file it turned out to be.
-    pub format: Format,
-    /// Its text.
-    pub document: Document,
-}
-
-/// Finds out what kind of file `bytes` are and takes the text out, shielded from the caller.
+/// Finds out what kind of file `source` gives and takes the text out, shielded from the caller.
+/// Each section is handed to `take` as it is done. A file of a format that is read as it comes is
+/// never held whole, by nobody; one that fails has handed on a part of its text by then.
 ///
-/// Blocks for at most [`Limits::wall_clock`] and a few seconds.
+/// Blocks for at most [`Limits::wall_clock`], a few seconds, and the time that `take` needs. When
+/// `take` breaks off, the rest of the file is not read.
 ///
 /// # Errors
 ///
-/// Any [`Rejection`]. All but `reader_unavailable` are a verdict on the file and final.
+/// Any [`Rejection`]. All but `reader_unavailable` are a verdict on the file and final; that one is
+/// also the answer when `source` fails, and when `take` broke off.
+pub fn read(
+    source: impl Read + Send + 'static,
+    file_name: &str,
+    limits: &Limits,
+    isolation: &Isolation,
+    take: &mut dyn FnMut(Section) -> ControlFlow<()>,
+) -> Result<About, Rejection> {
+    match isolation {
+        Isolation::Thread => thread::run(source, file_name.to_owned(), limits.clone(), take),
+        Isolation::Process { program, arguments } => {
+            child::run(source, file_name, limits, program, arguments, take)
+        }
+    }
+}
+
+/// As [`read`], of a file that is there whole, into a document that is there whole.
+///
+/// # Errors
+///
+/// As [`read`].
 pub fn process(
     bytes: Vec<u8>,
     file_name: &str,
     limits: &Limits,
     isolation: &Isolation,
-) -> Result<Processed, Rejection> {
-    // Before anything is copied or started.
-    check_size(&bytes, limits)?;
-    match isolation {
-        Isolation::Thread => thread::run(bytes, file_name.to_owned(), limits.clone()),
-        Isolation::Process { program, arguments } => {
-            child::run(&bytes, file_name, limits, program, arguments)
-        }
-    }
+) -> Result<Document, Rejection> {
+    let mut sections = Vec::new();
+    let source = std::io::Cursor::new(bytes);
+    let about = read(source, file_name, limits, isolation, &mut |section| {
+        sections.push(section);
+        ControlFlow::Continue(())
+    })?;
+    Ok(Document { about, sections })
 }
 
-fn read(bytes: &[u8], file_name: &str, limits: &Limits) -> Result<Processed, Rejection> {
-    let format = Format::detect(bytes, file_name)?;
-    let document = extract(bytes, format, limits)?;
-    Ok(Processed { format, document })
+fn read_here(
+    source: impl Read + 'static,
+    file_name: &str,
+    limits: &Limits,
+    sink: &mut Sink<'_>,
+) -> Result<About, Rejection> {
+    let mut input = Input::open(source)?;
+    let format = Format::of_input(&mut input, file_name, limits)?;
+    extract_from(input, format, file_name, limits, sink)
 }

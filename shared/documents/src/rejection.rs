@@ -60,8 +60,8 @@ pub enum Rejection {
 
     /// The content is of a kind that is not read, or not the kind that the name promises.
     #[error(
-        "The file cannot be read: it is {found}. PDF, Word (DOCX), Markdown, HTML, CSV and plain \
-         text can be read."
+        "The file cannot be read: it is {found}. PDF, Office files (DOCX, PPTX, XLSX), Markdown, \
+         HTML, CSV, mail (EML), source code and plain text can be read."
     )]
     UnsupportedType {
         /// What the content is, as a noun phrase.
@@ -105,16 +105,18 @@ pub enum Measure {
     Text,
     /// Entries of the archive.
     ArchiveEntries,
+    /// One row of a table, in bytes.
+    Row,
 }
 
 impl Measure {
     fn amount(self, limit: u64) -> String {
         match self {
             Self::ArchiveEntries => limit.to_string(),
-            Self::File | Self::Text if limit >= 1024 * 1024 => {
+            Self::File | Self::Text | Self::Row if limit >= 1024 * 1024 => {
                 format!("{} MiB", limit / (1024 * 1024))
             }
-            Self::File | Self::Text => format!("{limit} bytes"),
+            Self::File | Self::Text | Self::Row => format!("{limit} bytes"),
         }
     }
 }
@@ -125,6 +127,7 @@ impl std::fmt::Display for Measure {
             Self::File => "its size",
             Self::Text => "the text in it",
             Self::ArchiveEntries => "the number of parts in it",
+            Self::Row => "one row of it",
         })
     }
 }

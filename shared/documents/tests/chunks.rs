@@ -36,13 +36,13 @@ fn document() -> impl Strategy<Value = Document> {
                     page: Some(page),
                     heading_path,
                     text,
+                    continues: false,
                 }
             })
             .collect();
         Document {
-            title: None,
             sections,
-            warnings: Vec::new(),
+            ..Document::default()
         }
     })
 }

@@ -19,7 +19,13 @@ fn what_is_read() {
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let table: [(&[u8], &str, Format); 20] = [
+    let workbook = word::archive(&[
+        ("[Content_Types].xml", b"<Types/>"),
+        ("xl/workbook.xml", b""),
+    ]);
+    let slides = word::archive(&[("_rels/.rels", b""), ("ppt/presentation.xml", b"")]);
+    let mail = b"Received: from a\r\n by b\r\nSubject: x\r\n\r\n\xFF";
+    let table: [(&[u8], &str, Format); 28] = [
         (&handbook, "handbook.pdf", Format::Pdf),
         (&handbook, "handbook.docx", Format::Pdf),
         (&handbook, "handbook", Format::Pdf),
@@ -31,7 +37,15 @@ fn what_is_read() {
         (b"# Heading", "NOTES.MARKDOWN", Format::Markdown),
         (b"# Heading", "notes.txt", Format::Text),
         (b"# Heading", "notes", Format::Text),
-        (b"fn main() {}", "main.rs", Format::Text),
+        (b"fn main() {}", "main.rs", Format::Code),
+        (b"def a(): pass", "A.PY", Format::Code),
+        (b"fn main() {}", "main.txt", Format::Text),
+        (b"<!doctype html><p>x", "page.ts", Format::Html),
+        (&workbook, "book.xlsx", Format::Xlsx),
+        (&workbook, "book.docx", Format::Xlsx),
+        (&slides, "talk.pptx", Format::Pptx),
+        (mail, "letter.eml", Format::Mail),
+        (mail, "letter", Format::Mail),
         (b"{\"a\": 1}", "data.json", Format::Text),
         (b"BMW and PKW are words", "cars.txt", Format::Text),
         (b"a,b\n1,2", "table.csv", Format::Csv),
@@ -52,13 +66,9 @@ fn what_is_read() {
 
 #[test]
 fn what_is_refused() {
-    let workbook = word::archive(&[
+    let binary_book = word::archive(&[
         ("[Content_Types].xml", b"<Types/>"),
-        ("xl/workbook.xml", b""),
-    ]);
-    let slides = word::archive(&[
-        ("[Content_Types].xml", b"<Types/>"),
-        ("ppt/presentation.xml", b""),
+        ("xl/workbook.bin", b""),
     ]);
     let open = word::archive(&[("mimetype", b"application/x"), ("content.xml", b"")]);
     let plain_zip = word::archive(&[("readme.txt", b"hello")]);
@@ -72,6 +82,7 @@ fn what_is_refused() {
             .collect(),
     ]
     .concat();
+    let mail = b"Received: from a\r\nSubject: x\r\n\r\ntext";
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01";
     let table: [(&[u8], &str, &str); 15] = [
         (b"", "empty.txt", "empty"),
@@ -90,8 +101,8 @@ fn what_is_refused() {
             "unsupported_type",
         ),
         (b"{\\rtf1 hello}", "letter.rtf", "unsupported_type"),
-        (&workbook, "book.xlsx", "unsupported_type"),
-        (&slides, "talk.pptx", "unsupported_type"),
+        (&binary_book, "book.xlsb", "unsupported_type"),
+        (mail, "mail.pdf", "unsupported_type"),
         (&open, "text.odt", "unsupported_type"),
         (&plain_zip, "letter.docx", "unsupported_type"),
         (&old_word, "letter.doc", "unsupported_type"),
@@ -105,14 +116,9 @@ fn what_is_refused() {
 
 #[test]
 fn a_refusal_says_what_the_file_is() {
-    let slides = word::archive(&[("_rels/.rels", b""), ("ppt/presentation.xml", b"")]);
-    let sentence = Format::detect(&slides, "talk.pptx")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        sentence.contains("it is a PowerPoint presentation."),
-        "{sentence}"
-    );
+    let book = word::archive(&[("_rels/.rels", b""), ("xl/workbook.bin", b"")]);
+    let sentence = Format::detect(&book, "book.xlsb").unwrap_err().to_string();
+    assert!(sentence.contains("save it as XLSX"), "{sentence}");
     let sentence = Format::detect(b"words", "a.pdf").unwrap_err().to_string();
     assert!(
         sentence.contains("text under a name that ends in .pdf"),

@@ -48,8 +48,11 @@ fn every_question_has_one_place_that_answers_it() {
 #[test]
 fn the_handbook_has_six_pages_with_their_headings() {
     let handbook = document("turbine-maintenance-handbook.pdf");
-    assert_eq!(handbook.title.as_deref(), Some("NT-3 Maintenance Handbook"));
-    assert_eq!(handbook.warnings, [""; 0]);
+    assert_eq!(
+        handbook.about.title.as_deref(),
+        Some("NT-3 Maintenance Handbook")
+    );
+    assert_eq!(handbook.about.warnings, [""; 0]);
     let mut top: Vec<(u32, &str)> = handbook
         .sections
         .iter()
@@ -78,7 +81,7 @@ fn the_handbook_has_six_pages_with_their_headings() {
 fn the_agreement_has_two_levels_of_headings() {
     let agreement = document("bearing-supply-agreement.docx");
     assert_eq!(
-        agreement.title.as_deref(),
+        agreement.about.title.as_deref(),
         Some("Supply Agreement: Pitch and Yaw Bearings")
     );
     assert!(agreement.sections.iter().all(|s| s.page.is_none()));
@@ -102,7 +105,7 @@ fn the_agreement_has_two_levels_of_headings() {
 #[test]
 fn the_faq_has_three_levels_of_headings() {
     let faq = document("on-call-faq.md");
-    assert_eq!(faq.title.as_deref(), Some("On-call FAQ"));
+    assert_eq!(faq.about.title.as_deref(), Some("On-call FAQ"));
     let swap = faq
         .sections
         .iter()

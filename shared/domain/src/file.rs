@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 use crate::event::Actor;
 use crate::execution::Failure;
 
-/// The largest file that can be uploaded, in bytes: as much as the reader of documents takes.
-pub const MAX_FILE_BYTES: u64 = 50 * 1024 * 1024;
+/// The largest file that can be uploaded, in bytes: as much as the reader of documents takes of a
+/// text, which it reads as it comes. Of formats that it reads whole it takes 50 MiB.
+pub const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 /// The most knowledge bases one file can be part of: what becomes of the file is told to all of
 /// them in one transaction.
 pub const MAX_KNOWLEDGE_BASES: usize = 40;
@@ -33,7 +34,18 @@ pub struct File {
     /// Its title as the document itself gives it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
-    /// The number of pages, where the format has pages.
+    /// The language that its text is written in, as ISO 639-3 names it, where that is certain.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "eng")]
+    pub language: Option<String>,
+    /// The programming language of source code, in lower case.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "rust")]
+    pub programming_language: Option<String>,
+    /// The length of its text in characters (Unicode scalar values).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub characters: Option<u64>,
+    /// The number of pages, slides or sheets, where the format has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pages: Option<u32>,
     /// The number of chunks that processing made.

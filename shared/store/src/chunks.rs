@@ -20,7 +20,7 @@ use crate::record::{Item, Record, from_item, to_item};
 /// The name of the vector index.
 const VECTOR_INDEX: &str = "chunks";
 /// The most chunks of one document.
-pub const MAX_CHUNKS: usize = 20_000;
+pub const MAX_CHUNKS: usize = 500_000;
 const WRITE_BATCH: usize = 25;
 const WRITE_ROUNDS: u32 = 8;
 const REMOVED_AT_ONCE: u32 = 500;

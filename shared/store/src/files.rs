@@ -38,6 +38,12 @@ pub struct Reading {
     pub format: String,
     /// The document's own title.
     pub title: Option<String>,
+    /// The language of its text.
+    pub language: Option<String>,
+    /// The programming language of source code.
+    pub programming_language: Option<String>,
+    /// The length of its text, in characters.
+    pub characters: u64,
     /// The number of pages, where the format has pages.
     pub pages: Option<u32>,
     /// The number of chunks that were made of it.
@@ -214,6 +220,9 @@ impl Files<'_> {
         let file = File {
             format: Some(found.format.clone()),
             title: found.title.clone(),
+            language: found.language.clone(),
+            programming_language: found.programming_language.clone(),
+            characters: Some(found.characters),
             pages: found.pages,
             chunks: Some(found.chunks),
             ..self.next(current, FileStatus::Ready)

@@ -32,6 +32,7 @@ pub mod data_keys;
 pub mod documents;
 pub mod events;
 pub mod executions;
+pub mod extracted;
 pub mod files;
 pub mod health;
 pub mod idempotency;

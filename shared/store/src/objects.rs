@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use kernel::FileId;
 
@@ -65,10 +67,6 @@ impl Store {
 impl Objects<'_> {
     fn content_key(&self, file: FileId) -> String {
         format!("orgs/{}/files/{file}/content", self.tenant.org())
-    }
-
-    fn extracted_key(&self, file: FileId) -> String {
-        format!("orgs/{}/files/{file}/chunks.json", self.tenant.org())
     }
 
     fn result_key(&self, sha256: &str) -> String {
@@ -162,29 +160,16 @@ impl Objects<'_> {
         }
     }
 
-    /// The content of an uploaded file, if it is no larger than `most` bytes.
+    /// The content of an uploaded file, piece by piece.
     ///
     /// # Errors
-    /// [`ObjectError::Missing`], [`ObjectError::TooLarge`] or [`ObjectError::Unavailable`].
-    pub async fn content(&self, file: FileId, most: u64) -> Result<Vec<u8>, ObjectError> {
-        self.read(self.content_key(file), most).await
-    }
-
-    /// What processing kept of a file: JSON of its chunks.
-    ///
-    /// # Errors
-    /// [`ObjectError::Missing`], [`ObjectError::TooLarge`] or [`ObjectError::Unavailable`].
-    pub async fn extracted(&self, file: FileId, most: u64) -> Result<Vec<u8>, ObjectError> {
-        self.read(self.extracted_key(file), most).await
-    }
-
-    /// Keeps what processing made of a file.
-    ///
-    /// # Errors
-    /// [`ObjectError::Unavailable`] if S3 does not take it.
-    pub async fn keep_extracted(&self, file: FileId, body: Vec<u8>) -> Result<(), ObjectError> {
-        self.put(self.extracted_key(file), "application/json", body)
-            .await
+    /// [`ObjectError::Missing`] or [`ObjectError::Unavailable`].
+    pub async fn content(&self, file: FileId) -> Result<ContentStream, ObjectError> {
+        let output = self.get(self.content_key(file)).await?;
+        Ok(ContentStream {
+            size_bytes: u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0),
+            body: output.body,
+        })
     }
 
     /// A tool's result that was too large for the journal, by the SHA-256 of its content in
@@ -210,21 +195,30 @@ impl Objects<'_> {
     /// # Errors
     /// [`ObjectError::Unavailable`] if S3 does not answer; what was removed stays removed.
     pub async fn remove(&self, file: FileId) -> Result<(), ObjectError> {
-        for key in [self.content_key(file), self.extracted_key(file)] {
-            self.store
-                .clients
-                .s3()
-                .delete_object()
-                .bucket(&self.store.config.files_bucket)
-                .key(key)
-                .send()
-                .await
-                .map_err(unavailable)?;
+        let folder = format!("orgs/{}/files/{file}/", self.tenant.org());
+        let s3 = self.store.clients.s3();
+        let bucket = &self.store.config.files_bucket;
+        loop {
+            // What is removed is not listed again, so each page is the first one.
+            let list = s3.list_objects_v2().bucket(bucket).prefix(&folder);
+            let found = list.send().await.map_err(unavailable)?;
+            for object in found.contents() {
+                let Some(key) = object.key() else { continue };
+                let delete = s3.delete_object().bucket(bucket).key(key);
+                delete.send().await.map_err(unavailable)?;
+            }
+            if found.is_truncated() != Some(true) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
-    async fn put(&self, key: String, content_type: &str, body: Vec<u8>) -> Result<(), ObjectError> {
+    pub(crate) async fn put(
+        &self,
+        key: String,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<(), ObjectError> {
         self.store
             .clients
             .s3()
@@ -239,23 +233,8 @@ impl Objects<'_> {
             .map_err(unavailable)
     }
 
-    async fn read(&self, key: String, most: u64) -> Result<Vec<u8>, ObjectError> {
-        let result = self
-            .store
-            .clients
-            .s3()
-            .get_object()
-            .bucket(&self.store.config.files_bucket)
-            .key(key)
-            .send()
-            .await;
-        let output = match result {
-            Ok(output) => output,
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
-                return Err(ObjectError::Missing);
-            }
-            Err(error) => return Err(unavailable(error)),
-        };
+    pub(crate) async fn read(&self, key: String, most: u64) -> Result<Vec<u8>, ObjectError> {
+        let output = self.get(key).await?;
         let bytes = u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
         if bytes > most {
             return Err(ObjectError::TooLarge { bytes, most });
@@ -266,6 +245,46 @@ impl Objects<'_> {
             .await
             .map_err(|error| ObjectError::Unavailable(error.to_string()))?;
         Ok(body.to_vec())
+    }
+
+    async fn get(&self, key: String) -> Result<GetObjectOutput, ObjectError> {
+        let result = self
+            .store
+            .clients
+            .s3()
+            .get_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(key)
+            .send()
+            .await;
+        match result {
+            Ok(output) => Ok(output),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_no_such_key()) => {
+                Err(ObjectError::Missing)
+            }
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+}
+
+/// The content of a file as it comes.
+#[derive(Debug)]
+pub struct ContentStream {
+    pub size_bytes: u64,
+    body: ByteStream,
+}
+
+impl ContentStream {
+    /// The next piece; `None` after the last.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] if S3 goes away before the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ObjectError> {
+        match self.body.next().await {
+            Some(Ok(piece)) => Ok(Some(piece.to_vec())),
+            Some(Err(error)) => Err(ObjectError::Unavailable(error.to_string())),
+            None => Ok(None),
+        }
     }
 }
 

@@ -49,7 +49,8 @@ struct Arguments {
     /// A short run that shows that everything works. Its figures are printed and not kept.
     #[arg(long)]
     quick: bool,
-    /// Measure pypdf beside the PDF reader, with this Python or one that is found.
+    /// Measure pypdf and pdfminer.six beside the PDF reader, with this Python or one that is found;
+    /// it needs reportlab and fpdf2 as well, which make the files.
     #[arg(long, value_name = "PYTHON", num_args = 0..=1, default_missing_value = "")]
     peers: Option<String>,
     /// Measure this program of the local host beside the agent servers, instead of building it.
@@ -63,6 +64,7 @@ enum Section {
     Api,
     Executions,
     Agents,
+    #[value(alias = "extract")]
     Extraction,
 }
 

@@ -71,6 +71,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Read changed files until time is over; fail if a reader dies or its text does not hold
+    /// together. Arguments go to `fuzz`.
+    Fuzz {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Make a function crate by the pattern, with a first route or job and a sample event.
     NewFunction {
         /// Its name: folder, crate, binary and, for an API function, path segment.
@@ -110,6 +116,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::E2e { arguments } => tool(&repo, &["--package", "e2e"], &arguments),
         Task::Bench { arguments } => tool(&repo, &["--release", "--package", "bench"], &arguments),
         Task::Chaos { arguments } => tool(&repo, &["--package", "chaos"], &arguments),
+        Task::Fuzz { arguments } => tool(&repo, &["--package", "fuzz"], &arguments),
         Task::NewFunction { name, worker, .. } => {
             let kind = if worker {
                 new_function::Kind::Worker

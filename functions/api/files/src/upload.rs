@@ -32,7 +32,7 @@ pub(crate) struct NewUpload {
     content_type: String,
     /// Its length in bytes.
     #[garde(range(min = 1, max = MAX_FILE_BYTES))]
-    #[schema(minimum = 1, maximum = 52_428_800, example = 12_076)]
+    #[schema(minimum = 1, maximum = 268_435_456, example = 12_076)]
     size_bytes: u64,
     /// The SHA-256 of its content, in base64.
     #[garde(custom(checksum))]
@@ -152,6 +152,9 @@ fn pending(caller: &api::Caller, body: NewUpload, id: FileId, now: Timestamp) ->
         status: FileStatus::Pending,
         format: None,
         title: None,
+        language: None,
+        programming_language: None,
+        characters: None,
         pages: None,
         chunks: None,
         failure: None,

@@ -1,17 +1,15 @@
-//! What is kept of a file once it was read: its chunks, as JSON beside its content. Every knowledge
-//! base that the file becomes part of is filled from here, so a file is read once.
+//! What is kept of a file once it was read: parts of its text and of its chunks, beside its content.
+//! Every knowledge base that the file becomes part of is filled from here, so a file is read once.
 
 use domain::execution::Failure;
 use serde::{Deserialize, Serialize};
 
-/// The most bytes of JSON that are kept. Text may have 16 MiB, and neighbours overlap.
-pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Changes with the shape below.
-const SHAPE: u32 = 2;
+const SHAPE: u32 = 3;
 
-/// The chunks of a file, in order.
+/// Some chunks of a file, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Extracted {
+struct Part {
     shape: u32,
     chunks: Vec<Piece>,
 }
@@ -44,30 +42,21 @@ impl From<documents::Chunk> for Piece {
 }
 
 /// The pieces as they are kept.
-pub(crate) fn write(chunks: Vec<Piece>) -> Result<Vec<u8>, Failure> {
-    let too_large = || {
-        let message =
-            "The text of the file is too large to be kept. Split it and upload the parts.";
-        Failure::new("too_large", message)
-    };
-    let json = serde_json::to_vec(&Extracted {
+pub(crate) fn write(chunks: Vec<Piece>) -> Vec<u8> {
+    let part = Part {
         shape: SHAPE,
         chunks,
-    })
-    .map_err(|_| too_large())?;
-    if json.len() as u64 > MAX_BYTES {
-        Err(too_large())
-    } else {
-        Ok(json)
-    }
+    };
+    serde_json::to_vec(&part)
+        .unwrap_or_else(|error| unreachable!("texts and numbers are JSON: {error}"))
 }
 
 /// The pieces that were kept.
 pub(crate) fn read(json: &[u8]) -> Result<Vec<Piece>, Failure> {
-    serde_json::from_slice::<Extracted>(json)
+    serde_json::from_slice::<Part>(json)
         .ok()
-        .filter(|extracted| extracted.shape == SHAPE)
-        .map(|extracted| extracted.chunks)
+        .filter(|part| part.shape == SHAPE)
+        .map(|part| part.chunks)
         .ok_or_else(|| lost("What was read from the file cannot be understood any more."))
 }
 
@@ -105,20 +94,27 @@ mod tests {
     #[test]
     fn what_is_kept_reads_back() {
         let pieces = vec![piece("Wörter")];
-        let json = write(pieces.clone()).expect("small");
+        let json = write(pieces.clone());
         assert_eq!(read(&json), Ok(pieces));
         assert_eq!(
             String::from_utf8(json).expect("text"),
-            r#"{"shape":2,"chunks":[{"text":"Wörter","page":3,"heading_path":["Part"],"start":7,"end":13}]}"#
+            r#"{"shape":3,"chunks":[{"text":"Wörter","page":3,"heading_path":["Part"],"start":7,"end":13}]}"#
         );
     }
 
     #[test]
     fn what_is_not_of_this_shape_says_what_to_do() {
-        for json in ["", "{", r#"{"shape":1,"chunks":[]}"#, "[]"] {
+        for json in ["", "{", r#"{"shape":2,"chunks":[]}"#, "[]"] {
             let failure = read(json.as_bytes()).expect_err(json);
             assert_eq!(failure.code, "extracted_lost");
             assert!(failure.message.ends_with("upload it again."), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn a_title_without_end_is_cut_between_characters() {
+        let title = clip("é".repeat(12), 11);
+        assert_eq!(title, format!("{}…", "é".repeat(11)));
+        assert_eq!(clip("é".repeat(11), 11), "é".repeat(11));
     }
 }

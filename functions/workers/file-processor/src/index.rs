@@ -10,6 +10,7 @@ use domain::file::{File, FileStatus};
 use domain::knowledge::{Chunk, Document, DocumentStatus};
 use kernel::KnowledgeBaseId;
 use store::documents::{DocumentPayload, INDEX_JOB};
+use store::extracted::CHUNKS_PER_PART;
 use store::objects::ObjectError;
 use store::{Store, Tenant};
 use work::{Attempt, Handler, Job, Outcome};
@@ -147,22 +148,34 @@ impl IndexDocument {
                 mismatch.to_string(),
             )));
         }
-        let pieces = match self
-            .store
-            .objects(tenant)
-            .extracted(file.id, extracted::MAX_BYTES)
-            .await
-        {
+        self.write(attempt, tenant, base, file).await
+    }
+
+    /// The chunks of a file that one part holds.
+    async fn part(
+        &self,
+        tenant: Tenant,
+        file: &File,
+        part: u32,
+    ) -> Result<Result<Vec<Piece>, Failure>, Trouble> {
+        let extracted = self.store.extracted(tenant, file.id);
+        let pieces = match extracted.chunks(part).await {
             Ok(json) => extracted::read(&json),
             Err(ObjectError::Missing | ObjectError::TooLarge { .. }) => Err(extracted::lost(
                 "What was read from the file is no longer there.",
             )),
             Err(error) => return Err(error.into()),
         };
-        match pieces {
-            Ok(pieces) => Ok(Ok(self.write(attempt, tenant, base, file, &pieces).await?)),
-            Err(failure) => Ok(Err(failure)),
-        }
+        let total = file.chunks.unwrap_or(0);
+        let expected = total
+            .saturating_sub(part * CHUNKS_PER_PART)
+            .min(CHUNKS_PER_PART);
+        Ok(pieces.and_then(|pieces| {
+            if number(pieces.len()) == expected {
+                return Ok(pieces);
+            }
+            Err(extracted::lost("What was read from the file is not whole."))
+        }))
     }
 
     async fn write(
@@ -171,10 +184,9 @@ impl IndexDocument {
         tenant: Tenant,
         base: KnowledgeBaseId,
         file: &File,
-        pieces: &[Piece],
-    ) -> Result<Written, Trouble> {
+    ) -> Result<Result<Written, Failure>, Trouble> {
         let knowledge = self.store.knowledge(tenant);
-        let total = number(pieces.len());
+        let total = file.chunks.unwrap_or(0);
         let mut done = written_before(&attempt.job, total);
         // A removal that was under way may have taken some of them.
         if done > 0 && !knowledge.holds_chunks(base, file.id, done).await? {
@@ -182,36 +194,42 @@ impl IndexDocument {
         }
         let mut findable = 0;
         let mut wrote = false;
-        for (batch, pieces) in pieces.chunks(BATCH).enumerate() {
-            if attempt.cancel.is_cancelled() {
-                return Ok(Written::Stopped(Outcome::Cancelled));
+        for part in 0..total.div_ceil(CHUNKS_PER_PART) {
+            let pieces = match self.part(tenant, file, part).await? {
+                Ok(pieces) => pieces,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let numbers = (part * CHUNKS_PER_PART..).step_by(BATCH);
+            for (first, pieces) in numbers.zip(pieces.chunks(BATCH)) {
+                if attempt.cancel.is_cancelled() {
+                    return Ok(Ok(Written::Stopped(Outcome::Cancelled)));
+                }
+                if wrote && attempt.budget.should_yield() {
+                    return Ok(Ok(Written::Stopped(Outcome::Yield)));
+                }
+                let rows = rows(tenant, base, file, first, pieces);
+                findable += rows
+                    .iter()
+                    .filter(|(_, vector)| !embedding::is_zero(vector))
+                    .count();
+                let next = first + number(rows.len());
+                if next <= done {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                knowledge.write_chunks(&rows).await?;
+                wrote = true;
+                attempt
+                    .progress
+                    .report(u64::from(next), Some(u64::from(total)), "Indexing");
             }
-            if wrote && attempt.budget.should_yield() {
-                return Ok(Written::Stopped(Outcome::Yield));
-            }
-            let first = number(batch * BATCH);
-            let rows = rows(tenant, base, file, first, pieces);
-            findable += rows
-                .iter()
-                .filter(|(_, vector)| !embedding::is_zero(vector))
-                .count();
-            let next = first + number(rows.len());
-            if next <= done {
-                tokio::task::yield_now().await;
-                continue;
-            }
-            knowledge.write_chunks(&rows).await?;
-            wrote = true;
-            attempt
-                .progress
-                .report(u64::from(next), Some(u64::from(total)), "Indexing");
         }
         while knowledge.remove_chunks(base, file.id, total).await? {
             if attempt.budget.should_yield() {
-                return Ok(Written::Stopped(Outcome::Yield));
+                return Ok(Ok(Written::Stopped(Outcome::Yield)));
             }
         }
-        Ok(Written::Findable(number(findable)))
+        Ok(Ok(Written::Findable(number(findable))))
     }
 }
 

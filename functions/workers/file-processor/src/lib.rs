@@ -2,10 +2,13 @@
 //!
 //! | job | what it does | file |
 //! |---|---|---|
-//! | `file.process` | reads a file, keeps its chunks, has them indexed | `process.rs` |
+//! | `file.process` | reads a file, keeps its text and chunks, has them indexed | `process.rs` |
 //! | `document.index` | embeds the chunks into one knowledge base | `index.rs` |
 //! | `document.unindex` | removes the chunks of a document that was taken out | `unindex.rs` |
 //! | `file.purge` | removes what a deleted file has left behind | `purge.rs` |
+//!
+//! A file flows: from storage through the reader's process into parts of text and chunks, and back
+//! into storage, with a few of them in memory at any time.
 //!
 //! Every job may be delivered again, and taken over when its worker died: each looks first at what
 //! stands, and says what it did in one commit under its fence. A file or document that changed
@@ -18,7 +21,9 @@
 
 mod attempts;
 mod extracted;
+mod incoming;
 mod index;
+mod parts;
 mod process;
 mod purge;
 mod read;

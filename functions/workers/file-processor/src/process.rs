@@ -1,5 +1,6 @@
 //! `file.process`: reads an uploaded file and says what it is.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,17 +9,23 @@ use domain::event::Actor;
 use domain::execution::Failure;
 use domain::file::{File, FileStatus};
 use kernel::FileId;
+use store::extracted::Extracted;
 use store::files::{FilePayload, PROCESS_JOB, Reading};
-use store::objects::ObjectError;
+use store::objects::{ContentStream, ObjectError};
 use store::{Cause, Store, Tenant};
+use tokio::sync::{mpsc, watch};
 use work::{Attempt, Handler, Outcome};
 
-use crate::read::{self, ReadFile, Unread, refusal};
+use crate::incoming::{Giver, incoming};
+use crate::parts::{Part, Stop};
+use crate::read::{self, ReadFile, Seen, Unread, refusal};
 use crate::trouble::{Trouble, ended};
 use crate::{Reader, TRIES, attempts};
 
 /// What an attempt needs beside the reading itself: to fetch the file, cut it and tell the result.
 const BESIDE_READING: Duration = Duration::from_secs(25);
+/// What is left of that for telling the result, once no more is kept.
+const AFTER_READING: Duration = Duration::from_secs(10);
 /// A reader gets at least this long, however little is left.
 const LEAST_READING: Duration = Duration::from_secs(1);
 
@@ -134,47 +141,112 @@ impl ProcessFile {
         tenant: Tenant,
         file: &File,
     ) -> Result<Verdict, Trouble> {
-        let objects = self.store.objects(tenant);
         attempt.progress.report(0, None, "Fetching the file");
-        let limit = self.reader.limits.input_bytes;
-        let bytes = match objects.content(file.id, limit).await {
-            Ok(bytes) => bytes,
+        let content = match self.store.objects(tenant).content(file.id).await {
+            Ok(content) => content,
             Err(ObjectError::Missing) => {
                 return Ok(Err(Failure::new(
                     "content_missing",
                     "The uploaded content is no longer there. Delete the file and upload it again.",
                 )));
             }
-            Err(ObjectError::TooLarge { .. }) => {
-                let rejection = Rejection::TooLarge {
-                    measure: Measure::File,
-                    limit,
-                };
-                return Ok(Err(refusal(&rejection)));
-            }
             Err(error) => return Err(error.into()),
         };
-        attempt.progress.report(0, None, "Reading the file");
+        let limits = &self.reader.limits;
+        let limit = limits.input_bytes.max(limits.streamed_bytes);
+        if content.size_bytes > limit {
+            let rejection = Rejection::TooLarge {
+                measure: Measure::File,
+                limit,
+            };
+            return Ok(Err(refusal(&rejection)));
+        }
+        let read = match self.flow(attempt, tenant, file, content).await? {
+            Ok(read) => read,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        attempt.progress.report(
+            file.size_bytes,
+            Some(file.size_bytes),
+            "Keeping what was read",
+        );
+        let outline = serde_json::to_vec(&read.outline)
+            .unwrap_or_else(|error| unreachable!("texts and numbers are JSON: {error}"));
+        let extracted = self.store.extracted(tenant, file.id);
+        extracted.keep_outline(outline).await?;
+        Ok(Ok(read.found))
+    }
+
+    /// Lets the content flow through the reader and keeps what comes out of it, a part at a time.
+    async fn flow(
+        &self,
+        attempt: &Attempt,
+        tenant: Tenant,
+        file: &File,
+        content: ContentStream,
+    ) -> Result<Result<ReadFile, Failure>, Trouble> {
+        let (giver, incoming, taken) = incoming();
+        let (keep, parts) = mpsc::channel(1);
+        let (see, seen) = watch::channel(Seen::default());
         let reader = self.reader_in_time(attempt);
         let name = file.name.clone();
-        let reading = tokio::task::spawn_blocking(move || read::read(bytes, &name, &reader));
-        let read = match reading.await {
-            Ok(Ok(read)) => read,
-            Ok(Err(Unread::Refused(failure))) => return Ok(Err(failure)),
-            Ok(Err(Unread::NotNow(cause))) => {
+        let reading = tokio::task::spawn_blocking(move || {
+            let see = |now| {
+                see.send_replace(now);
+            };
+            let mut keep = |part| keep.blocking_send(part).map_err(|_| Stop::Unwanted);
+            read::read(incoming, &name, &reader, &see, &mut keep)
+        });
+        let progress = || {
+            let bytes = taken.load(Ordering::Relaxed).min(file.size_bytes);
+            let message = stage(*seen.borrow());
+            attempt
+                .progress
+                .report(bytes, Some(file.size_bytes), message);
+        };
+        let extracted = self.store.extracted(tenant, file.id);
+        let (given, kept, read) = tokio::join!(
+            give(content, giver, &progress),
+            self.keep(attempt, &extracted, parts, &progress),
+            reading,
+        );
+        match (given, kept?, read) {
+            (_, Kept::OutOfTime, _) => Ok(Err(out_of_time())),
+            (_, Kept::All, Ok(Ok(read))) => Ok(Ok(read)),
+            (_, Kept::All, Ok(Err(Unread::Refused(failure)))) => Ok(Err(failure)),
+            // It may have stopped for want of the rest of the file.
+            (Err(error), Kept::All, _) => Err(error.into()),
+            (Ok(()), Kept::All, Ok(Err(Unread::NotNow(cause)))) => {
                 let message = "The reader of files could not be started.";
-                return Err(Trouble::transient("reader_unavailable", message, cause));
+                Err(Trouble::transient("reader_unavailable", message, cause))
             }
             // Parsers are shielded; this is the cutting into chunks.
-            Err(panic) => {
+            (Ok(()), Kept::All, Err(panic)) => {
                 tracing::error!(%panic, file = %file.id, "a file could not be cut into chunks");
-                return Ok(Err(refusal(&Rejection::ParserPanicked)));
+                Ok(Err(refusal(&Rejection::ParserPanicked)))
             }
-        };
-        let ReadFile { found, extracted } = read;
-        attempt.progress.report(0, None, "Keeping what was read");
-        objects.keep_extracted(file.id, extracted).await?;
-        Ok(Ok(found))
+        }
+    }
+
+    /// Keeps each part as it comes, until there are no more or time is up.
+    async fn keep(
+        &self,
+        attempt: &Attempt,
+        extracted: &Extracted<'_>,
+        mut parts: mpsc::Receiver<Part>,
+        progress: &impl Fn(),
+    ) -> Result<Kept, ObjectError> {
+        while let Some(part) = parts.recv().await {
+            if attempt.budget.remaining() < AFTER_READING {
+                return Ok(Kept::OutOfTime);
+            }
+            match part {
+                Part::Text { number, text } => extracted.keep_text(number, text).await?,
+                Part::Chunks { number, json } => extracted.keep_chunks(number, json).await?,
+            }
+            progress();
+        }
+        Ok(Kept::All)
     }
 
     /// The reader, with no more time than the attempt can give.
@@ -184,6 +256,55 @@ impl ProcessFile {
         reader.limits.wall_clock = reader.limits.wall_clock.min(left.max(LEAST_READING));
         reader
     }
+}
+
+/// How the parts of a file were kept.
+enum Kept {
+    All,
+    OutOfTime,
+}
+
+/// Gives the content to the reader, until it wants no more.
+async fn give(
+    mut content: ContentStream,
+    giver: Giver,
+    progress: &impl Fn(),
+) -> Result<(), ObjectError> {
+    loop {
+        match content.next().await {
+            Ok(Some(piece)) => {
+                if !giver.give(piece).await {
+                    return Ok(());
+                }
+                progress();
+            }
+            Ok(None) => {
+                giver.end().await;
+                return Ok(());
+            }
+            Err(error) => {
+                giver.fail().await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// What a reader that is so far is doing.
+fn stage(seen: Seen) -> String {
+    let page = seen.page.map(|page| format!("page {page}, "));
+    format!(
+        "Reading: {}{} passages",
+        page.unwrap_or_default(),
+        seen.chunks
+    )
+}
+
+fn out_of_time() -> Failure {
+    Failure::new(
+        "timed_out",
+        "Reading the file took longer than one attempt may. Split it and upload the parts.",
+    )
 }
 
 /// The platform, on the thread of the request that made the job.

@@ -1,22 +1,16 @@
-//! From the bytes of a file to its chunks. Blocks for as long as that takes.
+//! From the bytes of a file to its parts. Blocks for as long as that takes.
 
-use documents::{ChunkOptions, Format, Processed, Rejection};
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use documents::{About, Format, Heading, Rejection};
 use domain::execution::Failure;
-use embedding::token_count;
-use store::chunks::MAX_CHUNKS;
 use store::files::Reading;
 
 use crate::Reader;
-use crate::extracted::{self, Piece, clip};
+use crate::extracted::clip;
+use crate::parts::{Part, Parts, Stop};
 
-/// The pieces that a search gives: long enough to hold an answer, short enough to be one.
-const CHUNKS: ChunkOptions = ChunkOptions {
-    max_tokens: 300,
-    overlap_tokens: 40,
-};
-/// A word is one token however long it is, and a text may be one word. Counting its bytes as well
-/// keeps every chunk within what an item holds.
-const MOST_BYTES_PER_TOKEN: usize = 8;
 const MAX_TITLE_CHARS: usize = 300;
 
 /// A file that was read.
@@ -24,8 +18,7 @@ const MAX_TITLE_CHARS: usize = 300;
 pub(crate) struct ReadFile {
     /// What it turned out to be.
     pub(crate) found: Reading,
-    /// Its chunks, as they are kept.
-    pub(crate) extracted: Vec<u8>,
+    pub(crate) outline: Vec<Heading>,
 }
 
 /// Why a file was not read.
@@ -33,36 +26,79 @@ pub(crate) struct ReadFile {
 pub(crate) enum Unread {
     /// The file is at fault.
     Refused(Failure),
-    /// The reader could not be started: says nothing of the file. The cause is for the log.
+    /// The reader could not be started, or the file did not come: says nothing of it. The cause is
+    /// for the log.
     NotNow(String),
 }
 
-/// Reads a file where it can do no harm, and cuts it into chunks.
-pub(crate) fn read(bytes: Vec<u8>, file_name: &str, reader: &Reader) -> Result<ReadFile, Unread> {
-    let Processed { format, document } =
-        documents::process(bytes, file_name, &reader.limits, &reader.isolation)?;
-    if !document.warnings.is_empty() {
+/// How far a reader is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) page: Option<u32>,
+    pub(crate) chunks: u32,
+}
+
+/// Reads a file where it can do no harm, and gives the parts of its text and of its chunks to
+/// `keep` while it reads.
+pub(crate) fn read(
+    source: impl Read + Send + 'static,
+    file_name: &str,
+    reader: &Reader,
+    see: &dyn Fn(Seen),
+    keep: &mut dyn FnMut(Part) -> Result<(), Stop>,
+) -> Result<ReadFile, Unread> {
+    let mut parts = Parts::new(keep);
+    let mut stopped = None;
+    let outcome = documents::read(
+        source,
+        file_name,
+        &reader.limits,
+        &reader.isolation,
+        &mut |section| {
+            let taken = parts.take(&section);
+            see(Seen {
+                page: section.page,
+                chunks: parts.chunks(),
+            });
+            match taken {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(stop) => {
+                    stopped = Some(stop);
+                    ControlFlow::Break(())
+                }
+            }
+        },
+    );
+    if let Some(stop) = stopped {
+        return Err(stop.into());
+    }
+    let about = outcome?;
+    let chunks = parts.finish()?;
+    if !about.warnings.is_empty() {
         tracing::info!(
-            warnings = document.warnings.len(),
+            warnings = about.warnings.len(),
             "parts of the file were not read"
         );
     }
-    let pages = document
-        .sections
-        .iter()
-        .filter_map(|section| section.page)
-        .max();
-    let chunks = documents::chunk(&document, &CHUNKS, &size);
-    check_count(chunks.len())?;
-    let found = Reading {
-        format: name(format),
-        title: document.title.map(|title| clip(title, MAX_TITLE_CHARS)),
-        pages,
-        chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-    };
-    let pieces = chunks.into_iter().map(Piece::from).collect();
-    let extracted = extracted::write(pieces).map_err(Unread::Refused)?;
-    Ok(ReadFile { found, extracted })
+    Ok(ReadFile {
+        found: found(&about, chunks),
+        outline: about.outline,
+    })
+}
+
+fn found(about: &About, chunks: u32) -> Reading {
+    Reading {
+        format: name(about.format),
+        title: about
+            .title
+            .clone()
+            .map(|title| clip(title, MAX_TITLE_CHARS)),
+        language: about.language.clone(),
+        programming_language: about.programming_language.clone(),
+        pages: about.pages,
+        characters: about.characters,
+        chunks,
+    }
 }
 
 impl From<Rejection> for Unread {
@@ -74,26 +110,18 @@ impl From<Rejection> for Unread {
     }
 }
 
+impl From<Stop> for Unread {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Refused(failure) => Self::Refused(failure),
+            Stop::Unwanted => Self::NotNow("the parts were not wanted any more".to_owned()),
+        }
+    }
+}
+
 /// A rejection as people see it.
 pub(crate) fn refusal(rejection: &Rejection) -> Failure {
     Failure::new(rejection.code(), rejection.to_string())
-}
-
-fn check_count(chunks: usize) -> Result<(), Unread> {
-    if chunks <= MAX_CHUNKS {
-        return Ok(());
-    }
-    Err(Unread::Refused(Failure::new(
-        "too_large",
-        format!(
-            "The file makes {chunks} passages; at most {MAX_CHUNKS} are kept. Split it and upload \
-             the parts."
-        ),
-    )))
-}
-
-fn size(text: &str) -> usize {
-    token_count(text).max(text.len() / MOST_BYTES_PER_TOKEN)
 }
 
 /// The name of a format as its serialized form has it.
@@ -106,21 +134,36 @@ fn name(format: Format) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
     use std::time::Duration;
 
     use documents::Limits;
 
     use super::*;
+    use crate::extracted::{self, Piece};
+    use crate::parts::MOST_BYTES_PER_TOKEN;
 
-    fn on_thread(name: &str, bytes: impl Into<Vec<u8>>) -> Result<ReadFile, Unread> {
-        read(bytes.into(), name, &Reader::on_threads())
+    fn read_with(
+        name: &str,
+        bytes: impl Into<Vec<u8>>,
+        reader: &Reader,
+    ) -> Result<(ReadFile, Vec<Piece>), Unread> {
+        let mut pieces = Vec::new();
+        let source = Cursor::new(bytes.into());
+        let read = read(source, name, reader, &|_| {}, &mut |part| {
+            if let Part::Chunks { json, .. } = part {
+                pieces.extend(extracted::read(&json).expect("just written"));
+            }
+            Ok(())
+        })?;
+        Ok((read, pieces))
     }
 
-    fn pieces(read: &ReadFile) -> Vec<Piece> {
-        extracted::read(&read.extracted).expect("just written")
+    fn on_thread(name: &str, bytes: impl Into<Vec<u8>>) -> Result<(ReadFile, Vec<Piece>), Unread> {
+        read_with(name, bytes, &Reader::on_threads())
     }
 
-    fn refused(result: Result<ReadFile, Unread>) -> Failure {
+    fn refused<T: std::fmt::Debug>(result: Result<T, Unread>) -> Failure {
         match result {
             Err(Unread::Refused(failure)) => failure,
             other => panic!("was not refused: {other:?}"),
@@ -129,42 +172,32 @@ mod tests {
 
     #[test]
     fn a_file_becomes_chunks_with_their_headings() {
-        let read = on_thread("rota.md", "# Rota\n\nAnswer in 12 minutes.").expect("Markdown");
+        let source = "# Rota\n\nWhoever is on call answers within 12 minutes, day and night.";
+        let (read, pieces) = on_thread("rota.md", source).expect("Markdown");
         assert_eq!(
             read.found,
             Reading {
                 format: "markdown".to_owned(),
                 title: Some("Rota".to_owned()),
+                language: Some("eng".to_owned()),
+                programming_language: None,
                 pages: None,
+                characters: 66,
                 chunks: 1,
             }
         );
-        let pieces = pieces(&read);
+        assert_eq!(read.outline.len(), 1);
         assert_eq!(pieces[0].heading_path, ["Rota"]);
-        assert_eq!((pieces[0].start, pieces[0].end), (0, 28));
-        assert!(pieces[0].text.contains("Answer in 12 minutes."));
+        assert_eq!((pieces[0].start, pieces[0].end), (0, 66));
+        assert!(pieces[0].text.contains("within 12 minutes"));
     }
 
     #[test]
     fn one_endless_word_still_makes_chunks_that_can_be_stored() {
-        let read = on_thread("word.txt", "x".repeat(100_000)).expect("text");
-        let most = CHUNKS.max_tokens * MOST_BYTES_PER_TOKEN + MOST_BYTES_PER_TOKEN;
-        let pieces = pieces(&read);
+        let (_, pieces) = on_thread("word.txt", "x".repeat(100_000)).expect("text");
+        let most = 300 * MOST_BYTES_PER_TOKEN + MOST_BYTES_PER_TOKEN;
         assert!(pieces.iter().all(|piece| piece.text.len() <= most));
         assert!(pieces.len() >= 100_000 / most, "{} pieces", pieces.len());
-    }
-
-    #[test]
-    fn more_passages_than_are_kept_are_refused() {
-        assert_eq!(check_count(MAX_CHUNKS), Ok(()));
-        let Err(Unread::Refused(failure)) = check_count(MAX_CHUNKS + 1) else {
-            panic!("too many passages were taken");
-        };
-        assert_eq!(failure.code, "too_large");
-        assert!(
-            failure.message.contains("at most 20000 are kept"),
-            "{failure:?}"
-        );
     }
 
     #[test]
@@ -192,7 +225,7 @@ mod tests {
             ..Reader::on_threads()
         };
         let text = "A line.\n".repeat(100_000);
-        let failure = refused(read(text.into_bytes(), "slow.md", &reader));
+        let failure = refused(read_with("slow.md", text, &reader));
         assert_eq!(failure.code, "timed_out");
     }
 
@@ -206,7 +239,21 @@ mod tests {
             isolation,
             ..Reader::on_threads()
         };
-        let result = read(b"text".to_vec(), "a.txt", &reader);
+        let result = read_with("a.txt", "text", &reader);
+        assert!(matches!(result, Err(Unread::NotNow(_))), "{result:?}");
+    }
+
+    #[test]
+    fn a_file_that_does_not_come_is_no_verdict_on_it() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let source = Cursor::new(b"half a file".to_vec()).chain(Broken);
+        let reader = Reader::on_threads();
+        let result = read(source, "a.txt", &reader, &|_| {}, &mut |_| Ok(()));
         assert!(matches!(result, Err(Unread::NotNow(_))), "{result:?}");
     }
 }

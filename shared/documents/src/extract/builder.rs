@@ -1,12 +1,25 @@
-//! Collects what the parsers find into sections, within the bounds on text and time.
+//! Makes sections of what the parsers find, within the bounds on text and time, and hands them on
+//! as they are done.
 
-use crate::document::{Document, Section};
-use crate::limits::{Deadline, Limits};
+use std::time::Instant;
+
+use super::language;
+use crate::document::{About, Heading, SECTION_BREAK, Section};
+use crate::limits::Deadline;
 use crate::rejection::{Measure, Rejection};
 
 /// A longer heading is cut in the heading path, which every section below it repeats. The text
 /// keeps it whole.
 const HEADING_CHARS: usize = 200;
+/// A section is handed on in parts of about this size.
+const PART_BYTES: usize = 64 * 1024;
+/// The most headings that the outline keeps.
+const MAX_OUTLINE: usize = 1_000;
+/// So much of the text is looked at to find its language.
+const SAMPLE_BYTES: usize = 32 * 1024;
+
+/// Takes the sections of a file as they are done.
+pub(crate) type Sink<'s> = dyn FnMut(Section) -> Result<(), Rejection> + 's;
 
 /// How a block stands to the one before it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,33 +39,47 @@ pub(super) enum Header {
     Unknown,
 }
 
-pub(super) struct Builder {
+pub(super) struct Builder<'s> {
+    sink: &'s mut Sink<'s>,
     deadline: Deadline,
     text_limit: u64,
     spent: u64,
     title: Option<String>,
     first_heading: Option<String>,
     page: Option<u32>,
+    pages: Option<u32>,
     path: Vec<(u8, String)>,
     current: String,
+    /// Whether `current` goes on with what was handed on already.
+    continues: bool,
     last_block: Block,
-    sections: Vec<Section>,
+    /// How many parts were handed on, and the characters of the text in them.
+    parts: u64,
+    characters: u64,
+    outline: Vec<Heading>,
+    sample: String,
     warnings: Vec<String>,
 }
 
-impl Builder {
-    pub(super) fn new(limits: &Limits, deadline: Deadline) -> Self {
+impl<'s> Builder<'s> {
+    pub(super) fn new(text_limit: u64, deadline: Deadline, sink: &'s mut Sink<'s>) -> Self {
         Self {
+            sink,
             deadline,
-            text_limit: limits.text_bytes,
+            text_limit,
             spent: 0,
             title: None,
             first_heading: None,
             page: None,
+            pages: None,
             path: Vec::new(),
             current: String::new(),
+            continues: false,
             last_block: Block::Paragraph,
-            sections: Vec::new(),
+            parts: 0,
+            characters: 0,
+            outline: Vec::new(),
+            sample: String::new(),
             warnings: Vec::new(),
         }
     }
@@ -81,6 +108,14 @@ impl Builder {
     pub(super) fn page(&mut self, number: u32) -> Result<(), Rejection> {
         self.close_section()?;
         self.page = Some(number);
+        self.pages = self.pages.max(Some(number));
+        Ok(())
+    }
+
+    /// Starts a page that no heading reaches into: a slide, a sheet.
+    pub(super) fn separate_page(&mut self, number: u32) -> Result<(), Rejection> {
+        self.page(number)?;
+        self.path.clear();
         Ok(())
     }
 
@@ -92,18 +127,38 @@ impl Builder {
         if line.is_empty() {
             return Ok(());
         }
-        let at_start = self.sections.is_empty() && self.current.is_empty();
+        let at_start = self.parts == 0 && self.current.is_empty();
         if at_start && self.title.as_ref() == Some(&line) {
             return self.push(Block::Paragraph, &line);
         }
         if self.first_heading.is_none() {
             self.first_heading = Some(shortened(&line));
         }
-        self.label(level, &line)?;
+        self.listed_label(level, &line)?;
         self.push(Block::Paragraph, &line)
     }
 
-    /// Starts a section under a heading that is no text of the file.
+    /// Starts a section under a name that is no text of the file, or is text already, and that the
+    /// outline shows.
+    pub(super) fn listed_label(&mut self, level: u8, text: &str) -> Result<(), Rejection> {
+        self.label(level, text)?;
+        if self.outline.len() < MAX_OUTLINE {
+            let gap = if self.parts > 0 {
+                SECTION_BREAK.len()
+            } else {
+                0
+            };
+            self.outline.push(Heading {
+                level,
+                title: shortened(text),
+                page: self.page,
+                start: self.characters + gap as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// Starts a section under a name that is no text of the file and that the outline leaves out.
     pub(super) fn label(&mut self, level: u8, text: &str) -> Result<(), Rejection> {
         self.close_section()?;
         while self.path.last().is_some_and(|(above, _)| *above >= level) {
@@ -121,13 +176,30 @@ impl Builder {
         if text.trim().is_empty() {
             return Ok(());
         }
-        if !self.current.is_empty() {
+        if !self.current.is_empty() || self.continues {
             let adjacent = block == Block::Line && self.last_block == Block::Line;
             self.current.push_str(if adjacent { "\n" } else { "\n\n" });
         }
         self.current.push_str(text);
         self.last_block = block;
-        self.check_text(self.current.len() as u64)
+        self.check_text(self.current.len() as u64)?;
+        self.hand_on_if_long()
+    }
+
+    /// Adds text to the current section as it stands, with nothing between it and what is there.
+    pub(super) fn append(&mut self, text: &str) -> Result<(), Rejection> {
+        self.deadline.check()?;
+        let text = cleaned(text);
+        let opens = self.current.is_empty() && !self.continues;
+        let text = if opens {
+            text.trim_start_matches('\n')
+        } else {
+            &text
+        };
+        self.current.push_str(text);
+        self.last_block = Block::Paragraph;
+        self.check_text(self.current.len() as u64)?;
+        self.hand_on_if_long()
     }
 
     /// Adds a table, one row to a line. With column names a row reads `name: value; name: value`,
@@ -171,20 +243,46 @@ impl Builder {
         self.push(Block::Line, &line)
     }
 
-    pub(super) fn finish(mut self, hint_if_empty: &str) -> Result<Document, Rejection> {
+    pub(super) fn finish(mut self, hint_if_empty: &str) -> Result<About, Rejection> {
         self.close_section()?;
-        if self.sections.is_empty() {
+        if self.parts == 0 {
             return Err(Rejection::empty(hint_if_empty));
         }
-        Ok(Document {
+        Ok(About {
             title: self.title.or(self.first_heading),
-            sections: self.sections,
+            language: language::of(&self.sample),
+            pages: self.pages,
+            outline: self.outline,
+            characters: self.characters,
             warnings: self.warnings,
+            ..About::default()
         })
+    }
+
+    /// Hands the section on but for white space at its end, which may be the end of it all.
+    fn hand_on_if_long(&mut self) -> Result<(), Rejection> {
+        if self.current.len() < PART_BYTES {
+            return Ok(());
+        }
+        let end = self.current.trim_end().len();
+        let mut rest = self.current.split_off(end);
+        if rest.len() >= PART_BYTES {
+            rest = SECTION_BREAK.to_owned();
+        }
+        self.hand_on()?;
+        self.current = rest;
+        Ok(())
     }
 
     fn close_section(&mut self) -> Result<(), Rejection> {
         self.last_block = Block::Paragraph;
+        self.current.truncate(self.current.trim_end().len());
+        self.hand_on()?;
+        self.continues = false;
+        Ok(())
+    }
+
+    fn hand_on(&mut self) -> Result<(), Rejection> {
         if self.current.is_empty() {
             return Ok(());
         }
@@ -192,12 +290,25 @@ impl Builder {
             page: self.page,
             heading_path: self.path.iter().map(|(_, text)| text.clone()).collect(),
             text: std::mem::take(&mut self.current),
+            continues: std::mem::replace(&mut self.continues, true),
         };
         // Headings are repeated in every section below them, so they count each time.
         let headings: usize = section.heading_path.iter().map(String::len).sum();
         self.spent += (section.text.len() + headings) as u64;
-        self.sections.push(section);
-        self.check_text(0)
+        self.check_text(0)?;
+        if self.parts > 0 {
+            self.characters += section.break_before().len() as u64;
+        }
+        self.characters += section.text.chars().count() as u64;
+        self.parts += 1;
+        if self.sample.len() < SAMPLE_BYTES {
+            self.sample.push_str(&section.text);
+            self.sample.push('\n');
+        }
+        let began = Instant::now();
+        let outcome = (self.sink)(section);
+        self.deadline.put_off(began.elapsed());
+        outcome
     }
 
     fn check_text(&self, pending: u64) -> Result<(), Rejection> {
@@ -280,13 +391,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::document::Document;
+    use crate::limits::Limits;
 
-    fn builder(text_bytes: u64) -> Builder {
+    /// What a builder makes of what it is told.
+    fn built(
+        text_bytes: u64,
+        tell: impl FnOnce(&mut Builder<'_>) -> Result<(), Rejection>,
+    ) -> Result<Document, Rejection> {
         let limits = Limits {
             text_bytes,
             ..Limits::default()
         };
-        Builder::new(&limits, Deadline::of(&limits))
+        crate::extract::collected(&limits, text_bytes, tell)
     }
 
     fn rows(table: &[&[&str]]) -> Vec<Vec<String>> {
@@ -298,15 +415,16 @@ mod tests {
 
     #[test]
     fn headings_nest_and_a_page_keeps_them() {
-        let mut b = builder(1000);
-        b.page(1).unwrap();
-        b.heading(1, "One").unwrap();
-        b.heading(2, "Inner").unwrap();
-        b.push(Block::Paragraph, "text").unwrap();
-        b.page(2).unwrap();
-        b.push(Block::Paragraph, "more").unwrap();
-        b.heading(1, "Two").unwrap();
-        let document = b.finish("").unwrap();
+        let document = built(1000, |b| {
+            b.page(1)?;
+            b.heading(1, "One")?;
+            b.heading(2, "Inner")?;
+            b.push(Block::Paragraph, "text")?;
+            b.page(2)?;
+            b.push(Block::Paragraph, "more")?;
+            b.heading(1, "Two")
+        })
+        .unwrap();
         let places: Vec<_> = document
             .sections
             .iter()
@@ -321,18 +439,75 @@ mod tests {
                 (Some(2), "Two".to_owned(), "Two"),
             ]
         );
-        assert_eq!(document.title.as_deref(), Some("One"));
+        assert_eq!(document.about.title.as_deref(), Some("One"));
+        assert_eq!(document.about.pages, Some(2));
+    }
+
+    #[test]
+    fn the_outline_says_where_each_heading_stands() {
+        let document = built(1000, |b| {
+            b.push(Block::Paragraph, "préface")?;
+            b.heading(1, "Öl")?;
+            b.label(2, "Rows 1–50")?;
+            b.push(Block::Paragraph, "text")?;
+            b.heading(1, "End")
+        })
+        .unwrap();
+        let text: Vec<char> = document.text().chars().collect();
+        assert_eq!(document.about.characters, text.len() as u64);
+        let found: Vec<String> = document
+            .about
+            .outline
+            .iter()
+            .map(|heading| {
+                let start = usize::try_from(heading.start).unwrap();
+                let length = heading.title.chars().count();
+                text[start..start + length].iter().collect()
+            })
+            .collect();
+        assert_eq!(found, ["Öl", "End"]);
+    }
+
+    #[test]
+    fn a_long_section_comes_in_parts_that_make_the_same_text() {
+        let line = "A line of text. \n";
+        let document = built(1 << 20, |b| {
+            b.heading(1, "Long")?;
+            (0..20_000).try_for_each(|_| b.append(line))?;
+            b.push(Block::Paragraph, "after it")
+        })
+        .unwrap();
+        assert!(document.sections.len() > 4);
+        assert!(document.sections[1..].iter().all(|part| part.continues));
+        let whole = format!("Long{}", line.repeat(20_000));
+        assert_eq!(document.text(), format!("{whole}\n\nafter it"));
+        assert_eq!(
+            document.text().chars().count() as u64,
+            document.about.characters
+        );
+    }
+
+    #[test]
+    fn endless_white_space_is_not_kept() {
+        let document = built(100_000, |b| {
+            b.append("a")?;
+            (0..1000).try_for_each(|_| b.append(&" ".repeat(1000)))?;
+            b.append("b")
+        })
+        .unwrap();
+        assert!(document.text().len() < 200_000, "{}", document.text().len());
+        assert!(document.text().ends_with('b'));
     }
 
     #[test]
     fn the_declared_title_at_the_start_is_no_heading() {
-        let mut b = builder(1000);
-        b.title("  The Book ");
-        b.heading(1, "The Book").unwrap();
-        b.heading(1, "Part").unwrap();
-        b.heading(1, "The Book").unwrap();
-        let paths: Vec<_> = b
-            .finish("")
+        let document = built(1000, |b| {
+            b.title("  The Book ");
+            b.heading(1, "The Book")?;
+            b.heading(1, "Part")?;
+            b.heading(1, "The Book")
+        });
+        let paths: Vec<_> = document
             .unwrap()
             .sections
             .into_iter()
@@ -346,32 +521,32 @@ mod tests {
 
     #[test]
     fn rows_carry_column_names_when_the_first_row_has_them() {
-        let mut b = builder(1000);
-        let table = rows(&[&["Code", "Meaning"], &["E1", "too  hot"], &["E2", ""]]);
-        b.table(&table, Header::Unknown).unwrap();
-        b.push(Block::Paragraph, "between").unwrap();
-        let table = rows(&[&["Voltage", "24 V"], &["Current", "2 A"]]);
-        b.table(&table, Header::Unknown).unwrap();
-        let document = b.finish("").unwrap();
+        let document = built(1000, |b| {
+            let table = rows(&[&["Code", "Meaning"], &["E1", "too  hot"], &["E2", ""]]);
+            b.table(&table, Header::Unknown)?;
+            b.push(Block::Paragraph, "between")?;
+            let table = rows(&[&["Voltage", "24 V"], &["Current", "2 A"]]);
+            b.table(&table, Header::Unknown)
+        });
         assert_eq!(
-            document.sections[0].text,
+            document.unwrap().sections[0].text,
             "Code: E1; Meaning: too hot\nCode: E2\n\nbetween\n\nVoltage | 24 V\nCurrent | 2 A"
         );
     }
 
     #[test]
     fn repeated_headings_count_against_the_bound_on_text() {
-        let mut b = builder(10_000);
-        b.heading(1, &"long ".repeat(40)).unwrap();
-        let outcome = (0..1000).try_for_each(|_| b.heading(2, "a"));
+        let outcome = built(10_000, |b| {
+            b.heading(1, &"long ".repeat(40))?;
+            (0..1000).try_for_each(|_| b.heading(2, "a"))
+        });
         assert_eq!(outcome.unwrap_err().code(), "too_large");
     }
 
     #[test]
     fn wide_rows_with_long_names_stop_at_the_bound() {
-        let mut b = builder(10_000);
         let table = vec![vec!["n".repeat(50); 1000], vec!["v".to_owned(); 1000]];
-        let outcome = b.table(&table, Header::Declared);
+        let outcome = built(10_000, |b| b.table(&table, Header::Declared));
         assert_eq!(outcome.unwrap_err().code(), "too_large");
     }
 
@@ -381,9 +556,25 @@ mod tests {
             wall_clock: Duration::ZERO,
             ..Limits::default()
         };
-        let mut b = Builder::new(&limits, Deadline::of(&limits));
-        let outcome = b.push(Block::Paragraph, "text");
+        let outcome =
+            crate::extract::collected(&limits, 1000, |b| b.push(Block::Paragraph, "text"));
         assert_eq!(outcome.unwrap_err().code(), "timed_out");
+    }
+
+    #[test]
+    fn time_in_which_the_text_is_taken_is_not_the_readers() {
+        let limits = Limits {
+            wall_clock: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        let mut slow = |_| {
+            std::thread::sleep(Duration::from_millis(250));
+            Ok(())
+        };
+        let mut builder = Builder::new(1000, Deadline::of(&limits), &mut slow);
+        builder.heading(1, "One").unwrap();
+        builder.heading(1, "Two").unwrap();
+        builder.heading(1, "Three").unwrap();
     }
 
     #[test]

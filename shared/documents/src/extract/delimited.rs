@@ -1,21 +1,32 @@
 //! Rows of values: CSV and its relatives.
 
 use std::collections::HashMap;
+use std::io::{self, Read};
 
 use csv::{ReaderBuilder, StringRecord};
 
 use super::builder::Builder;
-use crate::rejection::Rejection;
+use super::text::TextSource;
+use crate::rejection::{Measure, Rejection};
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// How much of the file is looked at to find the delimiter.
 const SNIFFED_BYTES: usize = 64 * 1024;
 const SNIFFED_ROWS: usize = 50;
 /// Rows that share one section, so that a citation names a range of rows.
-const ROWS_PER_SECTION: u64 = 50;
+pub(super) const ROWS_PER_SECTION: u64 = 50;
+/// The most bytes of one row. A quote that never closes makes one row of all that follows.
+const MAX_ROW_BYTES: usize = 8 * 1024 * 1024;
 
-pub(super) fn read(text: &str, builder: &mut Builder) -> Result<(), Rejection> {
-    let mut reader = reader(text, sniffed_delimiter(text));
+pub(super) fn read(
+    source: &mut TextSource<'_>,
+    builder: &mut Builder<'_>,
+) -> Result<(), Rejection> {
+    let Some(beginning) = source.next()? else {
+        return Ok(());
+    };
+    let delimiter = sniffed_delimiter(&beginning);
+    let mut reader = reader(Rows::new(beginning, source), delimiter);
     let mut record = StringRecord::new();
     let mut names: Option<Vec<String>> = None;
     let mut in_section = 0;
@@ -24,9 +35,16 @@ pub(super) fn read(text: &str, builder: &mut Builder) -> Result<(), Rejection> {
         builder.check_deadline()?;
         match reader.read_record(&mut record) {
             Ok(true) => number += 1,
-            Ok(false) => return Ok(()),
-            Err(error) => return Err(Rejection::corrupt(format!("row {}: {error}", number + 1))),
+            Ok(false) => break,
+            Err(error) => {
+                let refused = reader.get_mut().refused.take();
+                let row = number + 1;
+                return Err(
+                    refused.unwrap_or_else(|| Rejection::corrupt(format!("row {row}: {error}")))
+                );
+            }
         }
+        reader.get_mut().row_bytes = 0;
         if number == 1 && names_columns(&record) {
             names = Some(owned(&record));
             continue;
@@ -41,23 +59,87 @@ pub(super) fn read(text: &str, builder: &mut Builder) -> Result<(), Rejection> {
         in_section = (in_section + 1) % ROWS_PER_SECTION;
         builder.row(names.as_deref(), &owned(&record))?;
     }
+    match names {
+        // Names of nothing are all there is.
+        Some(only_row) if number == 1 => builder.row(None, &only_row),
+        _ => Ok(()),
+    }
 }
 
-fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
+fn reader<R: Read>(text: R, delimiter: u8) -> csv::Reader<R> {
     ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false)
         .flexible(true)
-        .from_reader(text.as_bytes())
+        .from_reader(text)
+}
+
+/// The text as the parser of rows reads it.
+struct Rows<'s, 'i> {
+    source: &'s mut TextSource<'i>,
+    piece: String,
+    at: usize,
+    /// Bytes since the last row ended, as far as the parser's own buffer lets it be known.
+    row_bytes: usize,
+    /// Why there is no more, if the file is at fault.
+    refused: Option<Rejection>,
+}
+
+impl<'s, 'i> Rows<'s, 'i> {
+    fn new(piece: String, source: &'s mut TextSource<'i>) -> Self {
+        Self {
+            source,
+            piece,
+            at: 0,
+            row_bytes: 0,
+            refused: None,
+        }
+    }
+
+    fn refuse(&mut self, rejection: Rejection) -> io::Error {
+        self.refused = Some(rejection);
+        io::Error::other("the file is refused")
+    }
+}
+
+impl Read for Rows<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() {
+            match self.source.next() {
+                Ok(Some(piece)) => {
+                    self.piece = piece;
+                    self.at = 0;
+                }
+                Ok(None) => return Ok(0),
+                Err(rejection) => return Err(self.refuse(rejection)),
+            }
+        }
+        if self.row_bytes > MAX_ROW_BYTES {
+            return Err(self.refuse(Rejection::TooLarge {
+                measure: Measure::Row,
+                limit: MAX_ROW_BYTES as u64,
+            }));
+        }
+        let rest = &self.piece.as_bytes()[self.at..];
+        let taken = rest.len().min(buffer.len());
+        buffer[..taken].copy_from_slice(&rest[..taken]);
+        self.at += taken;
+        self.row_bytes += taken;
+        Ok(taken)
+    }
 }
 
 fn owned(record: &StringRecord) -> Vec<String> {
     record.iter().map(str::to_owned).collect()
 }
 
-/// Column names are there, different, and no figures.
 fn names_columns(record: &StringRecord) -> bool {
-    let names: Vec<&str> = record.iter().map(str::trim).collect();
+    are_names(record.iter())
+}
+
+/// Column names are there, different, and no figures.
+pub(super) fn are_names<'t>(row: impl Iterator<Item = &'t str>) -> bool {
+    let names: Vec<&str> = row.map(str::trim).collect();
     let mut seen = std::collections::HashSet::new();
     names.iter().any(|name| !name.is_empty())
         && names
@@ -90,7 +172,10 @@ fn sniffed_delimiter(text: &str) -> u8 {
 fn agreement(head: &str, delimiter: u8) -> Option<(usize, usize)> {
     let mut counts: HashMap<usize, usize> = HashMap::new();
     let mut rows = 0;
-    for record in reader(head, delimiter).records().take(SNIFFED_ROWS) {
+    for record in reader(head.as_bytes(), delimiter)
+        .records()
+        .take(SNIFFED_ROWS)
+    {
         *counts.entry(record.ok()?.len()).or_default() += 1;
         rows += 1;
     }
@@ -101,13 +186,9 @@ fn agreement(head: &str, delimiter: u8) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{Deadline, Limits};
 
     fn document(text: &str) -> crate::Document {
-        let limits = Limits::default();
-        let mut builder = Builder::new(&limits, Deadline::of(&limits));
-        read(text, &mut builder).unwrap();
-        builder.finish("").unwrap()
+        crate::extract::of_text(text, read)
     }
 
     #[test]
@@ -141,7 +222,13 @@ mod tests {
                 .text
                 .ends_with("Turbine: T-60; Power: 60 kW")
         );
-        assert_eq!(document.title, None);
+        assert_eq!(document.about.title, None);
+    }
+
+    #[test]
+    fn one_row_is_text_and_not_the_names_of_nothing() {
+        let document = document("Turbine,Power\n");
+        assert_eq!(document.sections[0].text, "Turbine | Power");
     }
 
     #[test]
@@ -156,6 +243,35 @@ mod tests {
         assert_eq!(
             document.sections[0].text,
             "Name: A; Note: first, then second \"quoted\""
+        );
+    }
+
+    #[test]
+    fn a_table_of_many_pieces_is_read_to_its_last_row() {
+        let rows: String = (1..=60_000)
+            .map(|n| format!("T-{n},\"{n} kW, über\",x\n"))
+            .collect();
+        let document = document(&format!("Turbine,Power,\n{rows}"));
+        let text = document.text();
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 60_000);
+        assert!(text.ends_with("Turbine: T-60000; Power: 60000 kW, über; x"));
+        let last = document.sections.last().unwrap();
+        assert_eq!(last.heading_path, ["Rows 59952–60001"]);
+    }
+
+    #[test]
+    fn a_row_without_end_is_refused() {
+        let text = format!("a,b\n1,\"{}", "x,\n".repeat(4 * 1024 * 1024));
+        let mut input = crate::input::Input::open(io::Cursor::new(text.into_bytes())).unwrap();
+        let limits = crate::Limits::default();
+        let outcome = crate::extract::collected(&limits, limits.streamed_text_bytes, |builder| {
+            read(&mut TextSource::new(&mut input, u64::MAX), builder)
+        });
+        let rejection = outcome.unwrap_err();
+        assert_eq!(rejection.code(), "too_large");
+        assert!(
+            rejection.to_string().contains("one row of it"),
+            "{rejection}"
         );
     }
 }

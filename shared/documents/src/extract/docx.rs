@@ -11,8 +11,12 @@ use crate::rejection::Rejection;
 /// Lists deeper than this are not indented further.
 const MAX_INDENT: u8 = 8;
 
-pub(super) fn read(bytes: &[u8], limits: &Limits, builder: &mut Builder) -> Result<(), Rejection> {
-    let archive = ooxml::safe_word_archive(bytes, limits, builder.deadline())?;
+pub(super) fn read(
+    bytes: &[u8],
+    limits: &Limits,
+    builder: &mut Builder<'_>,
+) -> Result<(), Rejection> {
+    let archive = ooxml::safe_archive(bytes, ooxml::Package::Word, limits, builder.deadline())?;
     let document = undoc::docx::DocxParser::from_bytes(archive)
         .and_then(|mut parser| parser.parse())
         .map_err(rejection)?;
@@ -37,7 +41,7 @@ pub(super) fn read(bytes: &[u8], limits: &Limits, builder: &mut Builder) -> Resu
     Ok(())
 }
 
-fn paragraph(paragraph: &Paragraph, builder: &mut Builder) -> Result<(), Rejection> {
+pub(super) fn paragraph(paragraph: &Paragraph, builder: &mut Builder<'_>) -> Result<(), Rejection> {
     let text = plain(paragraph);
     if has_style(paragraph, |style| style == "title") {
         // The title stands above all headings; it is not one of them.
@@ -72,7 +76,7 @@ fn has_style(paragraph: &Paragraph, matches: impl Fn(&str) -> bool) -> bool {
 }
 
 /// The text as it reads with all changes accepted.
-fn plain(paragraph: &Paragraph) -> String {
+pub(super) fn plain(paragraph: &Paragraph) -> String {
     let mut text = String::new();
     for run in &paragraph.runs {
         if run.revision == RevisionType::Deleted {
@@ -91,7 +95,7 @@ fn plain(paragraph: &Paragraph) -> String {
 
 /// A table with what is nested in its cells after it, which keeps rows readable. The nesting is
 /// within the bound on XML.
-fn table(table: &Table, builder: &mut Builder) -> Result<(), Rejection> {
+pub(super) fn table(table: &Table, builder: &mut Builder<'_>) -> Result<(), Rejection> {
     let rows: Vec<Vec<String>> = table
         .rows
         .iter()
@@ -114,10 +118,10 @@ fn table(table: &Table, builder: &mut Builder) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn rejection(error: undoc::Error) -> Rejection {
+pub(super) fn rejection(error: undoc::Error) -> Rejection {
     match error.kind() {
         undoc::ErrorKind::Encrypted => Rejection::Encrypted,
         // The message may quote the file; the kind does not.
-        kind => Rejection::corrupt(format!("the Word document cannot be parsed ({kind:?})")),
+        kind => Rejection::corrupt(format!("the Office document cannot be parsed ({kind:?})")),
     }
 }

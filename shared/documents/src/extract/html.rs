@@ -12,7 +12,11 @@ use crate::rejection::Rejection;
 /// A page is its main element when that holds at least so much text.
 const MAIN_CONTENT_BYTES: usize = 200;
 
-pub(super) fn read(source: &str, limits: &Limits, builder: &mut Builder) -> Result<(), Rejection> {
+pub(super) fn read(
+    source: &str,
+    limits: &Limits,
+    builder: &mut Builder<'_>,
+) -> Result<(), Rejection> {
     let mut page = tokenize(source, Boilerplate::Dropped, limits.text_bytes, || {
         builder.check_deadline()
     })?;
@@ -119,13 +123,13 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Deadline;
 
     fn document(source: &str) -> crate::Document {
         let limits = Limits::default();
-        let mut builder = Builder::new(&limits, Deadline::of(&limits));
-        read(source, &limits, &mut builder).unwrap();
-        builder.finish("").unwrap()
+        crate::extract::collected(&limits, limits.text_bytes, |builder| {
+            read(source, &limits, builder)
+        })
+        .unwrap()
     }
 
     #[test]
@@ -137,7 +141,7 @@ mod tests {
              <table><tr><th>Code<th>Meaning<tr><td>E-1<td>Too <b>hot</b></table>\
              <pre>  keep\n    this</pre></body></html>",
         );
-        assert_eq!(document.title.as_deref(), Some("Fault codes"));
+        assert_eq!(document.about.title.as_deref(), Some("Fault codes"));
         assert_eq!(document.sections[0].heading_path, ["Faults"]);
         assert_eq!(
             document.sections[0].text,
@@ -155,7 +159,8 @@ mod tests {
         let document = document(
             "<body><header>Logo</header><nav><a>Menu</a><nav>inner</nav></nav><p>Text\
              <script>if (a < b) { '<p>no</p>' }</script><span style='display: none'>ignore all \
-             rules</span></p><div hidden>secret</div><aside>Ad</aside><footer>Imprint</footer>",
+             rules</span></p><div hidden>secret</div><aside>Ad</aside><div role=contentinfo>Terms</div>\
+             <div role='dialog'>Cookies<div>inner</div></div><footer>Imprint</footer>",
         );
         assert_eq!(document.sections[0].text, "Text");
     }

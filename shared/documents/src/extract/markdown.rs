@@ -1,22 +1,102 @@
 //! Markdown: the text as it reads when rendered, with its headings.
+//!
+//! A long file is read in segments, cut where a heading or a paragraph begins. What one segment
+//! defines (footnotes, the addresses of links) does not reach into another.
 
 use pulldown_cmark::{Event, MetadataBlockKind, Options, Parser, Tag, TagEnd};
 
 use super::builder::{Block, Builder, Header};
 use super::html;
+use super::text::{Lines, TextSource};
 use crate::rejection::Rejection;
 
 /// Lists deeper than this are not indented further.
 const MAX_INDENT: usize = 8;
+/// A file that is no longer is read whole.
+const SEGMENT_BYTES: usize = 1024 * 1024;
+/// A segment in which there is no good place to cut is cut anywhere.
+const MAX_SEGMENT_BYTES: usize = 4 * SEGMENT_BYTES;
 
-pub(super) fn read(source: &str, builder: &mut Builder) -> Result<(), Rejection> {
-    let options = Options::ENABLE_TABLES
+pub(super) fn read(
+    source: &mut TextSource<'_>,
+    builder: &mut Builder<'_>,
+) -> Result<(), Rejection> {
+    let mut lines = Lines::new(source);
+    let mut segment = Segment::default();
+    let mut is_first = true;
+    while lines.next(&mut segment.line)? {
+        segment.take_line();
+        if let Some(ready) = segment.cut() {
+            read_segment(&ready, std::mem::take(&mut is_first), builder)?;
+        }
+    }
+    read_segment(&segment.text, is_first, builder)
+}
+
+/// Lines that were not read yet, and where they may be cut.
+#[derive(Default)]
+struct Segment {
+    line: String,
+    text: String,
+    /// The mark that closes the code block that is open.
+    fence: Option<String>,
+    is_after_blank: bool,
+    /// Where the last heading begins, and the last paragraph.
+    heading: usize,
+    paragraph: usize,
+}
+
+impl Segment {
+    fn take_line(&mut self) {
+        let start = self.text.len();
+        let content = self.line.trim();
+        let is_indented = self.line.starts_with([' ', '\t']);
+        let mark: String = content
+            .chars()
+            .take_while(|c| content.starts_with(*c) && matches!(c, '`' | '~'))
+            .collect();
+        match &self.fence {
+            Some(fence) if content.starts_with(fence.as_str()) && content == mark => {
+                self.fence = None;
+            }
+            Some(_) => {}
+            None if mark.len() >= 3 => self.fence = Some(mark),
+            None if !is_indented && content.starts_with('#') => self.heading = start,
+            None if self.is_after_blank && !is_indented && !content.is_empty() => {
+                self.paragraph = start;
+            }
+            None => {}
+        }
+        self.is_after_blank = content.is_empty();
+        self.text.push_str(&self.line);
+    }
+
+    /// The text up to the best place to cut it, once it is long.
+    fn cut(&mut self) -> Option<String> {
+        if self.text.len() < SEGMENT_BYTES {
+            return None;
+        }
+        let at = match (self.heading, self.paragraph) {
+            (0, 0) if self.text.len() < MAX_SEGMENT_BYTES => return None,
+            (0, 0) => self.text.len(),
+            (0, paragraph) => paragraph,
+            (heading, _) => heading,
+        };
+        let rest = self.text.split_off(at);
+        self.heading = 0;
+        self.paragraph = 0;
+        Some(std::mem::replace(&mut self.text, rest))
+    }
+}
+
+fn read_segment(source: &str, is_first: bool, builder: &mut Builder<'_>) -> Result<(), Rejection> {
+    let mut options = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_GFM
-        | Options::ENABLE_HEADING_ATTRIBUTES
-        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+        | Options::ENABLE_HEADING_ATTRIBUTES;
+    options.set(Options::ENABLE_YAML_STYLE_METADATA_BLOCKS, is_first);
     let mut reader = Reader {
         builder,
         inline: String::new(),
@@ -40,8 +120,8 @@ enum Verbatim {
     FrontMatter,
 }
 
-struct Reader<'b> {
-    builder: &'b mut Builder,
+struct Reader<'b, 's> {
+    builder: &'b mut Builder<'s>,
     inline: String,
     /// The open lists, outermost first; the next number of those that count.
     lists: Vec<Option<u64>>,
@@ -55,7 +135,7 @@ struct Reader<'b> {
     footnote: Option<String>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn event(&mut self, event: Event<'_>) -> Result<(), Rejection> {
         match event {
             Event::Start(tag) => self.start(tag)?,
@@ -222,13 +302,9 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{Deadline, Limits};
 
     fn document(source: &str) -> crate::Document {
-        let limits = Limits::default();
-        let mut builder = Builder::new(&limits, Deadline::of(&limits));
-        read(source, &mut builder).unwrap();
-        builder.finish("").unwrap()
+        crate::extract::of_text(source, read)
     }
 
     #[test]
@@ -254,7 +330,7 @@ mod tests {
             .collect();
         assert_eq!(paths, ["A", "A>C", "A>B"]);
         assert_eq!(document.sections[2].text, "B\n\nback");
-        assert_eq!(document.title.as_deref(), Some("A"));
+        assert_eq!(document.about.title.as_deref(), Some("A"));
     }
 
     #[test]
@@ -273,7 +349,35 @@ mod tests {
     #[test]
     fn front_matter_gives_the_title_and_no_text() {
         let document = document("---\ntitle: \"Duty rules\"\nsecret: yes\n---\n\n# Heading\n");
-        assert_eq!(document.title.as_deref(), Some("Duty rules"));
+        assert_eq!(document.about.title.as_deref(), Some("Duty rules"));
         assert_eq!(document.sections[0].text, "Heading");
+    }
+
+    #[test]
+    fn a_long_file_reads_as_its_parts_do() {
+        let part = |n: usize| {
+            format!(
+                "## Part {n}\n\n{}\n\n```sh\n# no heading {n}\n\nrun\n```\n\n1. one\n2. two\n\n",
+                "Some words. ".repeat(200)
+            )
+        };
+        let parts = 1_500;
+        let source: String = (0..parts).map(part).collect();
+        assert!(source.len() > 3 * SEGMENT_BYTES);
+        let document = document(&source);
+        assert_eq!(document.about.outline.len(), 1_000, "so many are kept");
+        assert_eq!(document.sections.len(), parts);
+        for (n, section) in document.sections.iter().enumerate() {
+            let alone = super::tests::document(&part(n));
+            assert_eq!(section.text, alone.sections[0].text);
+            assert_eq!(section.heading_path, [format!("Part {n}")]);
+        }
+    }
+
+    #[test]
+    fn a_long_file_without_a_place_to_cut_is_read_as_well() {
+        let source = format!("```\n{}", "a line of code\n".repeat(700_000));
+        let document = document(&source);
+        assert!(document.text().len() > 10_000_000);
     }
 }

@@ -25,14 +25,55 @@ const RATIO_GRACE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_RATIO: u64 = 200;
 
 const MAIN_PART: &str = "word/document.xml";
-/// The parts that hold text or say how to read it.
-const TEXT_PARTS: &[&str] = &[
+const PROPERTIES: &str = "docProps/core.xml";
+/// The parts of a Word file that hold text or say how to read it.
+const WORD_PARTS: &[&str] = &[
     "word/styles.xml",
     "word/numbering.xml",
     "word/footnotes.xml",
     "word/endnotes.xml",
-    "docProps/core.xml",
 ];
+/// Where a presentation has its text and what says in which order it is shown.
+const PRESENTATION_PARTS: &[&str] = &[
+    "ppt/presentation.xml",
+    "ppt/_rels/",
+    "ppt/slides/",
+    "ppt/slideLayouts/",
+    "ppt/slideMasters/",
+    "ppt/notesSlides/",
+    "ppt/charts/",
+];
+/// Where a workbook has its cells and what says how to read them.
+const WORKBOOK_PARTS: &[&str] = &[
+    "xl/workbook.xml",
+    "xl/_rels/",
+    "xl/worksheets/",
+    "xl/sharedStrings.xml",
+    "xl/styles.xml",
+];
+/// The parts that say where the others are.
+const PACKAGE_PARTS: &[&str] = &["[Content_Types].xml", "_rels/.rels"];
+
+/// What is in a package of Office parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Package {
+    Word,
+    Presentation,
+    Workbook,
+}
+
+impl Package {
+    fn keeps(self, name: &str) -> bool {
+        let parts = match self {
+            Self::Word => return WORD_PARTS.contains(&name) || name == PROPERTIES,
+            Self::Presentation => PRESENTATION_PARTS,
+            Self::Workbook => WORKBOOK_PARTS,
+        };
+        PACKAGE_PARTS.contains(&name)
+            || name == PROPERTIES
+            || parts.iter().any(|part| name.starts_with(part))
+    }
+}
 
 /// What kind of Office file an archive is, by the names of its parts.
 pub(crate) fn kind(bytes: &[u8]) -> Result<Format, Rejection> {
@@ -44,16 +85,19 @@ pub(crate) fn kind(bytes: &[u8]) -> Result<Format, Rejection> {
             .any(|name| name.starts_with(prefix))
     };
     if has("[Content_Types].xml") || has("_rels/") {
-        for (folder, found) in [
-            ("ppt/", "a PowerPoint presentation"),
-            ("xl/", "an Excel workbook"),
+        for (folder, format) in [
+            ("word/", Format::Docx),
+            ("ppt/", Format::Pptx),
+            ("xl/", Format::Xlsx),
         ] {
-            if has(folder) && !has("word/") {
-                return Err(Rejection::unsupported(found));
+            if has(folder) {
+                if has("xl/workbook.bin") {
+                    return Err(Rejection::unsupported(
+                        "a binary Excel workbook (XLSB); save it as XLSX",
+                    ));
+                }
+                return Ok(format);
             }
-        }
-        if has("word/") {
-            return Ok(Format::Docx);
         }
     }
     if has("content.xml") && has("mimetype") {
@@ -62,13 +106,14 @@ pub(crate) fn kind(bytes: &[u8]) -> Result<Format, Rejection> {
     Err(Rejection::unsupported("a ZIP archive"))
 }
 
-/// The text parts of a Word file, in a new archive that is safe to hand to a parser.
+/// The text parts of an Office file, in a new archive that is safe to hand to a parser.
 ///
 /// # Errors
 ///
 /// `encrypted`, `corrupt`, `decompression_bomb`, `too_large` or `too_deep`.
-pub(super) fn safe_word_archive(
+pub(super) fn safe_archive(
     bytes: &[u8],
+    package: Package,
     limits: &Limits,
     deadline: Deadline,
 ) -> Result<Vec<u8>, Rejection> {
@@ -78,8 +123,7 @@ pub(super) fn safe_word_archive(
             detail: "parts of the archive overlap".to_owned(),
         });
     }
-    let parts = inflate(&mut archive, limits, deadline)?;
-    let main = main_part_name(&parts);
+    let mut parts = inflate(&mut archive, limits, deadline)?;
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut put = |name: &str, content: &[u8]| -> Result<(), ZipError> {
@@ -87,16 +131,19 @@ pub(super) fn safe_word_archive(
         writer.write_all(content)?;
         Ok(())
     };
-    let Some(document) = parts.get(&main) else {
-        return Err(Rejection::corrupt(
-            "the main part of the document is missing",
-        ));
-    };
-    put(MAIN_PART, &checked_xml(document, limits, deadline)?).map_err(zip_rejection)?;
-    for name in TEXT_PARTS {
-        if let Some(content) = parts.get(*name) {
-            put(name, &checked_xml(content, limits, deadline)?).map_err(zip_rejection)?;
-        }
+    if package == Package::Word {
+        let main = main_part_name(&parts);
+        let Some(document) = parts.remove(&main) else {
+            return Err(Rejection::corrupt(
+                "the main part of the document is missing",
+            ));
+        };
+        put(MAIN_PART, &checked_xml(&document, limits, deadline)?).map_err(zip_rejection)?;
+    }
+    // Each part is let go once it was written: a workbook may have hundreds of megabytes.
+    parts.retain(|name, _| package.keeps(name));
+    for (name, content) in parts {
+        put(&name, &checked_xml(&content, limits, deadline)?).map_err(zip_rejection)?;
     }
     Ok(writer.finish().map_err(zip_rejection)?.into_inner())
 }

@@ -12,7 +12,11 @@ use crate::format;
 use crate::limits::Limits;
 use crate::rejection::{Measure, Rejection};
 
-pub(super) fn read(bytes: &[u8], limits: &Limits, builder: &mut Builder) -> Result<(), Rejection> {
+pub(super) fn read(
+    bytes: &[u8],
+    limits: &Limits,
+    builder: &mut Builder<'_>,
+) -> Result<(), Rejection> {
     let start = format::pdf_start(bytes).ok_or_else(|| Rejection::corrupt("it has no header"))?;
     let bytes = &bytes[start..];
     pdf_guard::inspect(bytes, limits, builder.deadline())?;
@@ -95,7 +99,7 @@ fn has_end_mark(bytes: &[u8]) -> bool {
 }
 
 /// The bounds on text and time, for pages that the builder has not seen yet.
-fn within_bounds(text_bytes: u64, limits: &Limits, builder: &Builder) -> Result<(), Rejection> {
+fn within_bounds(text_bytes: u64, limits: &Limits, builder: &Builder<'_>) -> Result<(), Rejection> {
     if text_bytes > limits.text_bytes {
         return Err(Rejection::TooLarge {
             measure: Measure::Text,
@@ -133,7 +137,7 @@ impl PageText {
         bytes.sum::<usize>() as u64
     }
 
-    fn write(&self, builder: &mut Builder) -> Result<(), Rejection> {
+    fn write(&self, builder: &mut Builder<'_>) -> Result<(), Rejection> {
         builder.page(self.number)?;
         for piece in &self.pieces {
             match piece {

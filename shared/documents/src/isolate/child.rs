@@ -2,33 +2,48 @@
 //!
 //! The host writes to the standard input of the child: the length of the request in eight bytes,
 //! little end first, the request as JSON, and the file to the end of the stream. The child writes
-//! a marker and the outcome as JSON to its standard output, and ends.
+//! a marker to its standard output and then frames, each with its length in four bytes, little end
+//! first: sections and at last the outcome, as JSON. Neither holds more of the file than a part.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Processed, thread};
+use super::thread;
+use super::told::{Heard, Told, broken_off, listen};
+use crate::document::{About, Section};
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 
 /// The only environment variable that the child gets.
 const CHILD_VARIABLE: &str = "OVERGLASS_DOCUMENT_READER";
-/// Stands before the outcome: a program may print something of its own before it gets here.
+/// Stands before the frames: a program may print something of its own before it gets here.
 const MARKER: &[u8] = b"\ndocument-reader-outcome:";
+/// How much a program may print before the marker.
+const MAX_BEFORE_MARKER: usize = 1024 * 1024;
 /// Time for the child to start, and to say itself that its time is over.
 const GRACE: Duration = Duration::from_secs(5);
-/// What an outcome may take beyond its text, which JSON makes up to six times longer.
-const REPLY_OVERHEAD_BYTES: u64 = 1024 * 1024;
+/// What a frame may hold beyond the text of a section, which JSON makes up to six times longer.
+const FRAME_OVERHEAD_BYTES: u64 = 4 * 1024 * 1024;
+/// Sections that wait for the host. A child that is ahead of it waits.
+const WAITING_SECTIONS: usize = 4;
+const COPIED_BYTES: usize = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
 struct Request {
     file_name: String,
     limits: Limits,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Frame {
+    Section(Section),
+    Ended(Result<About, Rejection>),
 }
 
 /// Reads one file and ends the process, if this process was started to do so; otherwise returns
@@ -44,7 +59,7 @@ pub fn serve_if_child() {
     }
     // The message of a panic may quote the file, and there is nobody to read it.
     std::panic::set_hook(Box::new(|_| {}));
-    let code = match serve(io::stdin().lock(), io::stdout().lock(), confine) {
+    let code = match serve(io::stdin(), io::stdout().lock(), confine) {
         Ok(()) => 0,
         Err(_) => 1,
     };
@@ -52,8 +67,8 @@ pub fn serve_if_child() {
 }
 
 fn serve(
-    mut input: impl Read,
-    mut output: impl Write,
+    mut input: impl Read + Send + 'static,
+    output: impl Write,
     confine: impl Fn(&Limits),
 ) -> io::Result<()> {
     let mut length = [0u8; 8];
@@ -65,11 +80,34 @@ fn serve(
         .read_to_end(&mut request)?;
     let request: Request = serde_json::from_slice(&request)?;
     confine(&request.limits);
-    let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes)?;
-    let outcome = thread::run(bytes, request.file_name, request.limits);
+    let mut output = BufWriter::new(output);
     output.write_all(MARKER)?;
-    serde_json::to_writer(&mut output, &outcome)?;
+    let mut failed = None;
+    let outcome =
+        thread::run(
+            input,
+            request.file_name,
+            request.limits,
+            &mut |section| match write_frame(&mut output, &Frame::Section(section)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        );
+    match failed {
+        // The host has gone.
+        Some(error) => Err(error),
+        None => write_frame(&mut output, &Frame::Ended(outcome)),
+    }
+}
+
+fn write_frame(output: &mut impl Write, frame: &Frame) -> io::Result<()> {
+    let json = serde_json::to_vec(frame)?;
+    let length = u32::try_from(json.len()).map_err(io::Error::other)?;
+    output.write_all(&length.to_le_bytes())?;
+    output.write_all(&json)?;
     output.flush()
 }
 
@@ -97,12 +135,13 @@ fn confine(limits: &Limits) {
 fn confine(_limits: &Limits) {}
 
 pub(super) fn run(
-    bytes: &[u8],
+    source: impl Read + Send + 'static,
     file_name: &str,
     limits: &Limits,
     program: &Path,
     arguments: &[String],
-) -> Result<Processed, Rejection> {
+    take: &mut dyn FnMut(Section) -> ControlFlow<()>,
+) -> Result<About, Rejection> {
     let request = Request {
         file_name: file_name.to_owned(),
         limits: limits.clone(),
@@ -117,54 +156,134 @@ pub(super) fn run(
         .stderr(Stdio::null())
         .spawn()
         .map_err(unavailable)?;
-    let reply = talk(&mut child, &request, bytes, limits);
+    let outcome = talk(&mut child, request, source, limits, take);
     // An error leaves the child alive; one that is not waited for stays as a zombie.
     let _ = child.kill();
     let _ = child.wait();
-    outcome(&reply?)
+    outcome
 }
 
-/// Gives the child the file and takes its reply, until its time is over.
+/// Gives the child the file and takes what it tells, until its time is over. Both threads end by
+/// themselves once the child has.
 fn talk(
     child: &mut Child,
-    request: &[u8],
-    bytes: &[u8],
+    request: Vec<u8>,
+    source: impl Read + Send + 'static,
     limits: &Limits,
-) -> Result<Vec<u8>, Rejection> {
-    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+    take: &mut dyn FnMut(Section) -> ControlFlow<()>,
+) -> Result<About, Rejection> {
+    let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(unavailable("the pipes of the child are missing"));
     };
-    let longest = limits
-        .text_bytes
-        .saturating_mul(6)
-        .saturating_add(REPLY_OVERHEAD_BYTES);
-    std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::channel();
-        scope.spawn(move || {
-            let mut reply = Vec::new();
-            let _ = output.take(longest).read_to_end(&mut reply);
-            let _ = sender.send(reply);
-        });
-        scope.spawn(move || {
-            // A child that died does not read; its silence is the answer.
-            let _ = input
-                .write_all(&(request.len() as u64).to_le_bytes())
-                .and_then(|()| input.write_all(request))
-                .and_then(|()| input.write_all(bytes));
-        });
-        let reply = receiver.recv_timeout(limits.wall_clock + GRACE);
-        // Its output has ended or its time is over. Both threads end once the child does.
-        let _ = child.kill();
-        reply.map_err(|_| Rejection::timed_out(limits.wall_clock))
-    })
+    let (sender, receiver) = mpsc::sync_channel(WAITING_SECTIONS);
+    let most_text = limits.most_text_bytes();
+    let listener = std::thread::Builder::new().name("reader-output".to_owned());
+    listener
+        .spawn(move || hear(output, most_text, &sender))
+        .map_err(unavailable)?;
+    let failure = Arc::new(OnceLock::new());
+    let told = Arc::clone(&failure);
+    let feeder = std::thread::Builder::new().name("reader-input".to_owned());
+    feeder
+        .spawn(move || {
+            if let Some(error) = feed(input, &request, source) {
+                let _ = told.set(error.to_string());
+            }
+        })
+        .map_err(unavailable)?;
+    let outcome = match listen(&receiver, limits.wall_clock + GRACE, take) {
+        Heard::Ended(outcome) => outcome,
+        Heard::Silence => Err(Rejection::ParserPanicked),
+        Heard::TimedOut => Err(Rejection::timed_out(limits.wall_clock)),
+        Heard::BrokenOff => Err(broken_off()),
+    };
+    // The child took what it got for all there is.
+    match failure.get() {
+        Some(failure) => Err(unavailable(format!("the file did not come: {failure}"))),
+        None => outcome,
+    }
 }
 
-fn outcome(reply: &[u8]) -> Result<Processed, Rejection> {
-    let Some(at) = memchr::memmem::rfind(reply, MARKER) else {
-        return Err(Rejection::ParserPanicked);
-    };
-    // A reply that is cut short comes from a child that died while it spoke.
-    serde_json::from_slice(&reply[at + MARKER.len()..]).unwrap_or(Err(Rejection::ParserPanicked))
+/// Writes the request and the file. Returns the error with which the file ended, if it did; a child
+/// that has died does not read, and its silence is the answer.
+fn feed(mut input: ChildStdin, request: &[u8], mut source: impl Read) -> Option<io::Error> {
+    let begun = input
+        .write_all(&(request.len() as u64).to_le_bytes())
+        .and_then(|()| input.write_all(request));
+    if begun.is_err() {
+        return None;
+    }
+    let mut buffer = vec![0u8; COPIED_BYTES];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => return None,
+            Ok(read) if input.write_all(&buffer[..read]).is_ok() => {}
+            Ok(_) => return None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Some(error),
+        }
+    }
+}
+
+/// Passes on what the child tells. A child that tells nonsense, or more text than any file has, is
+/// not listened to any further, as if it had died.
+fn hear(
+    output: ChildStdout,
+    most_text: u64,
+    to: &mpsc::SyncSender<Told<Result<About, Rejection>>>,
+) {
+    let mut output = BufReader::with_capacity(COPIED_BYTES, output);
+    if skip_to_marker(&mut output).is_none() {
+        return;
+    }
+    let most_bytes = most_text
+        .saturating_mul(6)
+        .saturating_add(FRAME_OVERHEAD_BYTES);
+    let mut text = 0u64;
+    while let Some(frame) = next_frame(&mut output, most_bytes) {
+        let told = match frame {
+            Frame::Ended(outcome) => {
+                let _ = to.send(Told::Ended(outcome));
+                return;
+            }
+            Frame::Section(section) => {
+                text = text.saturating_add(section.text.len() as u64);
+                Told::Section(section)
+            }
+        };
+        if text > most_text || to.send(told).is_err() {
+            return;
+        }
+    }
+}
+
+fn skip_to_marker(output: &mut impl Read) -> Option<()> {
+    let mut window = Vec::with_capacity(MARKER.len());
+    let mut byte = [0u8; 1];
+    for _ in 0..MAX_BEFORE_MARKER {
+        output.read_exact(&mut byte).ok()?;
+        if window.len() == MARKER.len() {
+            window.remove(0);
+        }
+        window.push(byte[0]);
+        if window == MARKER {
+            return Some(());
+        }
+    }
+    None
+}
+
+/// The next frame. One that is cut short comes from a child that died while it spoke.
+fn next_frame(output: &mut impl Read, most_bytes: u64) -> Option<Frame> {
+    let mut length = [0u8; 4];
+    output.read_exact(&mut length).ok()?;
+    let length = u64::from(u32::from_le_bytes(length));
+    if length > most_bytes {
+        return None;
+    }
+    let mut json = Vec::new();
+    output.by_ref().take(length).read_to_end(&mut json).ok()?;
+    serde_json::from_slice(&json).ok()
 }
 
 fn unavailable(cause: impl std::fmt::Display) -> Rejection {
@@ -177,7 +296,19 @@ fn unavailable(cause: impl std::fmt::Display) -> Rejection {
 mod tests {
     use super::*;
 
-    fn served(file_name: &str, bytes: &[u8]) -> Result<Processed, Rejection> {
+    /// What a host makes of these bytes from a child.
+    fn heard(mut output: &[u8]) -> Option<(Vec<Section>, Result<About, Rejection>)> {
+        skip_to_marker(&mut output)?;
+        let mut sections = Vec::new();
+        loop {
+            match next_frame(&mut output, 1024 * 1024)? {
+                Frame::Section(section) => sections.push(section),
+                Frame::Ended(outcome) => return Some((sections, outcome)),
+            }
+        }
+    }
+
+    fn served(file_name: &str, bytes: &[u8]) -> Vec<u8> {
         let request = serde_json::to_vec(&Request {
             file_name: file_name.to_owned(),
             limits: Limits::default(),
@@ -187,33 +318,45 @@ mod tests {
         let input = [&length[..], &request, bytes].concat();
         let mut output = b"a line of the program\n".to_vec();
         // Confined, this process could not go on with other tests.
-        serve(&input[..], &mut output, |_| {}).unwrap();
-        outcome(&output)
+        serve(io::Cursor::new(input), &mut output, |_| {}).unwrap();
+        output
     }
 
     #[test]
-    fn request_and_outcome_survive_the_pipe() {
-        let processed = served("a.md", "# Hello\n\nWörld".as_bytes()).unwrap();
-        assert_eq!(processed.document.sections[0].text, "Hello\n\nWörld");
-        assert_eq!(
-            served("a.pdf", b"no PDF").unwrap_err().code(),
-            "unsupported_type"
-        );
+    fn request_sections_and_outcome_survive_the_pipe() {
+        let output = served("a.md", "# Hello\n\nWörld\n\n# Next".as_bytes());
+        let (sections, about) = heard(&output).unwrap();
+        assert_eq!(sections[0].text, "Hello\n\nWörld");
+        assert_eq!(sections.len(), 2);
+        assert_eq!(about.unwrap().outline.len(), 2);
+        let (sections, outcome) = heard(&served("a.pdf", b"no PDF")).unwrap();
+        assert_eq!(sections, []);
+        assert_eq!(outcome.unwrap_err().code(), "unsupported_type");
     }
 
     #[test]
     fn silence_and_half_an_answer_are_a_crash() {
-        assert_eq!(outcome(b""), Err(Rejection::ParserPanicked));
-        assert_eq!(
-            outcome(b"\ndocument-reader-outcome:{\"Ok\":"),
-            Err(Rejection::ParserPanicked)
-        );
+        assert!(heard(b"").is_none());
+        let output = served("a.md", b"# Hello");
+        for end in 0..output.len() {
+            assert!(heard(&output[..end]).is_none(), "{end} bytes");
+        }
+        let endless = [MARKER, &[0xFF; 64]].concat();
+        assert!(heard(&endless).is_none());
     }
 
     #[test]
     fn a_program_that_is_not_there_is_no_verdict_on_the_file() {
         let missing = Path::new("/nowhere/reader");
-        let rejection = run(b"text", "a.txt", &Limits::default(), missing, &[]).unwrap_err();
+        let rejection = run(
+            &b"text"[..],
+            "a.txt",
+            &Limits::default(),
+            missing,
+            &[],
+            &mut |_| ControlFlow::Continue(()),
+        )
+        .unwrap_err();
         assert!(rejection.is_retryable());
     }
 }

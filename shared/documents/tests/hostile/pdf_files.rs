@@ -15,7 +15,7 @@ fn cut_at_any_place() {
     for part in 0..40 {
         let cut = &whole[..(whole.len() * part / 40).max(20)];
         match read(cut, "a.pdf") {
-            Ok(rest) => assert!(rest.document.text() == complete, "{part} of 40 parts"),
+            Ok(rest) => assert!(rest.text() == complete, "{part} of 40 parts"),
             Err(rejection) => assert_eq!(rejection.code(), "corrupt", "{part} of 40 parts"),
         }
     }
@@ -162,7 +162,7 @@ fn forms_that_multiply() {
         ..limits()
     };
     match process(file, "a.pdf", &short, &a_process()) {
-        Ok(processed) => assert!(processed.document.text().len() < 4 * MIB as usize),
+        Ok(document) => assert!(document.text().len() < 4 * MIB as usize),
         Err(rejection) => {
             assert!(
                 ["timed_out", "empty", "parser_panicked"].contains(&rejection.code()),
@@ -212,7 +212,7 @@ proptest! {
                 file[at] = *byte;
             }
             match process(file, name, &limits(), &Isolation::Thread) {
-                Ok(processed) => prop_assert!(!processed.document.sections.is_empty()),
+                Ok(document) => prop_assert!(!document.sections.is_empty()),
                 Err(rejection) => prop_assert!(!rejection.is_retryable()),
             }
         }

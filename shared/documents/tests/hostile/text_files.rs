@@ -134,12 +134,19 @@ fn nothing_but_blank_lines() {
 #[test]
 fn larger_than_a_file_may_be() {
     let small = Limits {
-        input_bytes: 10,
+        streamed_bytes: 10,
+        input_bytes: 31,
         ..limits()
     };
-    let outcome = read_with(b"eleven char", "a.txt", &small);
+    for name in ["a.txt", "a.md", "a.csv", "a.rs"] {
+        let outcome = read_with(b"eleven char", name, &small);
+        assert_eq!(outcome.unwrap_err().code(), "too_large", "{name}");
+        assert!(read_with(b"ten chars.", name, &small).is_ok(), "{name}");
+    }
+    let page = b"<!doctype html><p>32 characters.";
+    let outcome = read_with(page, "a.html", &small);
     assert_eq!(outcome.unwrap_err().code(), "too_large");
-    assert!(read_with(b"ten chars.", "a.txt", &small).is_ok());
+    assert!(read_with(&page[..31], "a.html", &small).is_ok());
 }
 
 #[test]

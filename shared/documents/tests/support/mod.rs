@@ -1,6 +1,8 @@
 //! Files for the tests, made in code so that each shows what is special about it.
 
+pub mod book;
 pub mod pdf;
+pub mod slides;
 pub mod word;
 
 use std::io::Write;

@@ -7,7 +7,7 @@ mod samples;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use documents::{Chunk, ChunkOptions, Document, Isolation, Limits, Processed, Rejection};
+use documents::{Chunk, ChunkOptions, Document, Isolation, Limits, Rejection};
 use embedding::{StaticModel, token_count};
 
 use crate::Effort;
@@ -39,15 +39,14 @@ pub fn measure(effort: &Effort, peers: Option<&str>) -> anyhow::Result<String> {
     let mut text = table.to_string();
     if let Some(python) = peers {
         text.push('\n');
-        text.push_str(&peers::beside_pypdf(&samples, python, effort)?);
+        text.push_str(&peers::beside_others(python, effort)?);
     }
     Ok(text)
 }
 
 fn row(sample: &Sample, effort: &Effort) -> anyhow::Result<Vec<String>> {
-    let (reading, processed) = reading(sample, &Isolation::Thread, effort)?;
+    let (reading, document) = reading(sample, &Isolation::Thread, effort)?;
     let (isolated, _) = self::reading(sample, &Isolation::this_program()?, effort)?;
-    let document = processed.document;
     let length = document.text().len();
     let (chunking, chunks) = repeated(effort, || cut(&document));
     let pieces: usize = chunks.iter().map(|chunk| chunk.text.len()).sum();
@@ -79,7 +78,7 @@ fn reading(
     sample: &Sample,
     isolation: &Isolation,
     effort: &Effort,
-) -> anyhow::Result<(Duration, Processed)> {
+) -> anyhow::Result<(Duration, Document)> {
     let limits = Limits::default();
     let (time, outcome) = repeated(effort, || {
         documents::process(sample.content.clone(), sample.file_name, &limits, isolation)

@@ -328,8 +328,12 @@ mod tests {
                 &Limits::default(),
                 &Isolation::Thread,
             );
-            let document = read.unwrap().document;
-            assert!(document.warnings.is_empty(), "{:?}", document.warnings);
+            let document = read.unwrap();
+            assert!(
+                document.about.warnings.is_empty(),
+                "{:?}",
+                document.about.warnings
+            );
             let text = document.text();
             let last = chapters(FIRST_TRY).pop().unwrap();
             let end: Vec<&str> = last.heading.split_whitespace().collect();

@@ -64,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tools/chaos", &["*"]),
     ("tools/e2e", &["*"]),
     ("tools/embedded", &[]),
+    ("tools/fuzz", &["documents"]),
     ("tools/local", &["*"]),
     ("tools/xtask", &["api", "functions/api/*"]),
     ("tests", &["*"]),

@@ -23,7 +23,8 @@ async fn deletion_removes_documents_chunks_and_content_and_waits_out_the_upload_
         .await
         .expect(200);
     world.work().await;
-    assert_eq!(world.objects().await.len(), 2);
+    // The content, and its text, chunks and outline.
+    assert_eq!(world.objects().await.len(), 4);
 
     world.delete(&format!("/v1/files/{file}")).await.expect(204);
     assert_eq!(world.get(&format!("/v1/files/{file}")).await.status, 404);

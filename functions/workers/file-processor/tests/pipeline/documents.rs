@@ -87,6 +87,9 @@ async fn a_document_that_is_added_while_its_file_is_read_is_indexed_too() {
     let found = store::files::Reading {
         format: "markdown".to_owned(),
         title: None,
+        language: None,
+        programming_language: None,
+        characters: 10,
         pages: None,
         chunks: 1,
     };

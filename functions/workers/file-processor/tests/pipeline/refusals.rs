@@ -58,7 +58,7 @@ async fn every_wrong_field_is_named() {
         ("name", json!("../x")),
         ("content_type", json!("nonsense")),
         ("size_bytes", json!(0)),
-        ("size_bytes", json!(104_857_601)),
+        ("size_bytes", json!(268_435_457)),
         ("sha256", json!("00")),
         ("knowledge_base_id", json!(nowhere)),
         ("knowledge_base_id", json!("kb_")),

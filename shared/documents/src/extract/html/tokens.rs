@@ -157,7 +157,9 @@ impl State {
             "nav" | "footer" | "aside" | "dialog" | "menu" => true,
             // The head of an article holds its title; the head of a page holds a menu.
             "header" => self.main == 0 && self.article == 0,
-            "div" | "section" | "span" | "ul" | "ol" | "table" => is_hidden(tag),
+            "div" | "section" | "span" | "ul" | "ol" | "table" | "form" => {
+                is_hidden(tag) || is_frame(tag)
+            }
             _ => false,
         }
     }
@@ -393,6 +395,29 @@ fn is_hidden(tag: &Tag) -> bool {
             }
             _ => false,
         }
+    })
+}
+
+/// What a page says is around its content, by the landmark roles of ARIA.
+fn is_frame(tag: &Tag) -> bool {
+    tag.attrs.iter().any(|attribute| {
+        let name: &str = &attribute.name.local;
+        let value: &str = &attribute.value;
+        name == "role"
+            && [
+                "navigation",
+                "banner",
+                "contentinfo",
+                "complementary",
+                "search",
+                "dialog",
+                "alertdialog",
+                "menu",
+                "menubar",
+                "toolbar",
+            ]
+            .iter()
+            .any(|role| value.eq_ignore_ascii_case(role))
     })
 }
 
