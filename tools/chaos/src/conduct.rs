@@ -11,6 +11,7 @@ use rand::Rng as _;
 use serde_json::json;
 use store::executions::NewRun;
 use store::{Store, Tenant};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::evidence::{self, Evidence};
@@ -18,10 +19,11 @@ use crate::fleet::Fleet;
 use crate::history::{History, RunFacts};
 use crate::party::Party;
 use crate::person;
-use crate::plan::Plan;
-use crate::script::Script;
+use crate::plan::{Control, Plan};
+use crate::script::{HASTY_SECONDS, Script};
 use crate::seeds::sequence;
 use crate::stage::{Stage, cause};
+use crate::treasurer;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(25);
@@ -37,22 +39,34 @@ pub(crate) async fn conduct(plan: &Plan, logs: Option<PathBuf>) -> anyhow::Resul
     let mut fleet = Fleet::start(plan, stage.orders(), Arc::clone(&history), logs).await?;
     let sweeping = tokio::spawn(sweep(stage.store_of(Party::Sweeper)?));
 
-    let answering = tokio::spawn(person::answer_all(
+    let mut people = JoinSet::new();
+    let orgs = stage.offices.iter().map(|office| office.agent.org);
+    people.spawn(person::answer_all(
         plan.seed,
         stage.store_of(Party::Starter)?,
-        stage.agents.clone(),
+        orgs.collect(),
         Arc::clone(&history),
     ));
+    people.spawn(person::pause_some(
+        plan.seed,
+        plan.control == Some(Control::DeafWorkers),
+        stage.store_of(Party::Starter)?,
+        Arc::clone(&history),
+    ));
+    if let Some(poor) = stage.poor() {
+        let store = stage.store_of(Party::Starter)?;
+        people.spawn(treasurer::raise_all(store, poor));
+    }
 
     let played = play(plan, &stage, &mut fleet).await;
     fleet.end().await?;
     sweeping.abort();
-    answering.abort();
+    people.shutdown().await;
     stage.tables.settle().await;
     played?;
     let store = stage.undisturbed()?;
     let took = began.elapsed();
-    let evidence = evidence::gather(plan.clone(), &store, &stage.agents, &history, took).await;
+    let evidence = evidence::gather(plan.clone(), &store, &stage.offices, &history, took).await;
     stage.end().await;
     evidence
 }
@@ -67,7 +81,7 @@ async fn play(plan: &Plan, stage: &Stage, fleet: &mut Fleet) -> anyhow::Result<(
             kill_all(plan, history, fleet)
         )?;
         // The rest comes to its end undisturbed by kills.
-        while history.look(|facts| facts.open() + facts.open_jobs()) > 0 {
+        while history.look(|facts| facts.open() + facts.open_jobs() + facts.open_holds()) > 0 {
             sleep(LOOK).await;
         }
         anyhow::Ok(())
@@ -96,7 +110,7 @@ async fn start_all(plan: &Plan, stage: &Stage, starter: &Store) -> anyhow::Resul
     let history = &stage.history;
     let (mut number, mut acknowledged) = (0, 0);
     while acknowledged < plan.executions {
-        if history.look(|facts| facts.open()) >= plan.window {
+        if history.look(|facts| facts.open_asked_for()) >= plan.window {
             sleep(LOOK).await;
             continue;
         }
@@ -112,13 +126,23 @@ async fn start_all(plan: &Plan, stage: &Stage, starter: &Store) -> anyhow::Resul
 /// Asks for one execution. Whether the store acknowledged it.
 async fn start(plan: &Plan, stage: &Stage, store: &Store, number: u64) -> anyhow::Result<bool> {
     let script = Script::of(plan.seed, number);
-    let index = usize::try_from(number)? % stage.agents.len();
-    let agent = &stage.agents[index];
+    let office = stage.office_of(number, &script)?;
+    let agent = &office.agent;
     let tenant = Tenant::authorised(agent.org);
     let now = store.now();
     let task = script.has_task.then(|| TaskId::generate(now));
     let run = NewRun::new(store, &cause(), agent, script.input(), task);
     let run = if script.in_bulk { run.in_bulk() } else { run };
+    let run = if script.in_swarm {
+        run.for_swarm(&office.swarm)
+    } else {
+        run
+    };
+    let run = if script.expires {
+        run.within(Duration::from_secs(HASTY_SECONDS))
+    } else {
+        run
+    };
     stage.history.run(RunFacts {
         number,
         org: agent.org,
@@ -126,7 +150,8 @@ async fn start(plan: &Plan, stage: &Stage, store: &Store, number: u64) -> anyhow
         job: run.execution().job,
         task,
         acknowledged: false,
-        ended: false,
+        ended: None,
+        pauses: Vec::new(),
     });
     let Some(id) = task else {
         return Ok(store.executions(tenant).queue(&cause(), &run).await.is_ok());

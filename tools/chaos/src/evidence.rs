@@ -1,14 +1,14 @@
 //! What is judged in the end: the rows as they stand, beside what was seen from outside.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use domain::agent::Agent;
 use domain::budget::{Account, Budget};
 use domain::execution::{Effect, Execution, StreamEntry};
 use domain::task::Task;
 use futures::{StreamExt as _, TryStreamExt as _};
+use kernel::SwarmId;
 use kernel::cursor::PageRequest;
 use store::budgets::Verification;
 use store::tasks::TaskFilter;
@@ -18,6 +18,7 @@ use work::{Job, JobStore as _};
 use crate::history::{Facts, History, RunFacts};
 use crate::plan::Plan;
 use crate::script::Script;
+use crate::stage::Office;
 
 /// How many executions are read at the same time.
 const READERS: usize = 8;
@@ -30,10 +31,12 @@ pub(crate) struct Evidence {
     pub(crate) plan: Plan,
     pub(crate) facts: Facts,
     pub(crate) runs: Vec<RunEvidence>,
-    /// How often each title stands among the tasks.
+    /// How often each title stands among the tasks, and each text among the messages of swarms.
     pub(crate) titles: BTreeMap<String, u64>,
     pub(crate) accounts: Vec<AccountEvidence>,
     pub(crate) took: Duration,
+    /// When it was looked at.
+    pub(crate) at: Instant,
 }
 
 /// A budget, as it ended.
@@ -62,22 +65,24 @@ pub(crate) struct RunEvidence {
 pub(crate) async fn gather(
     plan: Plan,
     store: &Store,
-    agents: &[Agent],
+    offices: &[Office],
     history: &History,
     took: Duration,
 ) -> anyhow::Result<Evidence> {
-    let facts = history.so_far();
+    let (facts, at) = (history.so_far(), Instant::now());
     let runs = futures::stream::iter(facts.runs.values().cloned())
         .map(|run| read_run(store, plan.seed, run))
         .buffered(READERS)
         .try_collect()
         .await?;
     let (mut titles, mut accounts) = (BTreeMap::new(), Vec::new());
-    for agent in agents {
-        let tenant = Tenant::authorised(agent.org);
+    for office in offices {
+        let tenant = Tenant::authorised(office.agent.org);
         read_titles(store, tenant, &mut titles).await?;
+        read_messages(store, tenant, office.swarm.id, &mut titles).await?;
         let budgets = store.budgets(tenant);
-        for account in [Account::Org, Account::Agent { id: agent.id }] {
+        let id = office.agent.id;
+        for account in [Account::Org, Account::Agent { id }] {
             if let Some(budget) = budgets.get(account).await? {
                 let ledger = budgets.verify(account).await?;
                 accounts.push(AccountEvidence { budget, ledger });
@@ -91,6 +96,7 @@ pub(crate) async fn gather(
         titles,
         accounts,
         took,
+        at,
     })
 }
 
@@ -125,6 +131,25 @@ async fn read_stream(store: &Store, run: &RunFacts) -> anyhow::Result<Vec<Stream
             return Ok(entries);
         }
         entries.extend(page);
+    }
+}
+
+async fn read_messages(
+    store: &Store,
+    tenant: Tenant,
+    swarm: SwarmId,
+    texts: &mut BTreeMap<String, u64>,
+) -> anyhow::Result<()> {
+    let mut request = PageRequest::first(TASK_PAGE);
+    loop {
+        let page = store.swarms(tenant).messages(swarm, None, &request).await?;
+        for message in page.items {
+            *texts.entry(message.text).or_default() += 1;
+        }
+        let Some(next) = page.next else {
+            return Ok(());
+        };
+        request.after = Some(next);
     }
 }
 

@@ -5,126 +5,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use kernel::{ExecutionId, JobId, OrgId, TaskId};
+use kernel::{AgentId, ExecutionId, JobId, OrgId};
 
 use crate::party::Party;
 use crate::proxy::{Fault, Operation, Row};
 
 mod facts;
+mod parts;
 
-/// An effect by its business identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct EffectKey {
-    pub(crate) execution: ExecutionId,
-    pub(crate) step: u32,
-    pub(crate) call: u32,
-}
-
-/// An execution that somebody asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct RunFacts {
-    pub(crate) number: u64,
-    pub(crate) org: OrgId,
-    pub(crate) execution: ExecutionId,
-    pub(crate) job: JobId,
-    pub(crate) task: Option<TaskId>,
-    /// Whether the store said that it is queued. Where it said otherwise, nobody knows.
-    pub(crate) acknowledged: bool,
-    /// Whether its end was written.
-    pub(crate) ended: bool,
-}
-
-/// What reached the servers of one effect, and what was written of it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct EffectFacts {
-    pub(crate) calls: Vec<CallFacts>,
-    /// When the writes were sent that noted it before a call.
-    pub(crate) noted: Vec<Instant>,
-    /// When the writes were done that settled it.
-    pub(crate) settled: Vec<Instant>,
-}
-
-/// One call that reached a server.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CallFacts {
-    pub(crate) began: Instant,
-    /// Pieces of the reply that were taken.
-    pub(crate) pieces_read: usize,
-    /// Whether the reply was taken to its end.
-    pub(crate) whole: bool,
-}
-
-/// Something that may interrupt an attempt at a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The worker that held it was killed.
-    Kill,
-    /// A request about it met a fault.
-    Fault,
-    /// The lease of a worker that lives went over to another.
-    Lapse,
-}
-
-/// A job that a worker held when it was killed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Hold {
-    pub(crate) job: JobId,
-    pub(crate) killed_at: Instant,
-    pub(crate) end: HoldEnd,
-}
-
-/// What became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HoldEnd {
-    /// Nothing yet.
-    Open,
-    /// A next attempt claimed it.
-    Claimed(Instant),
-    /// A write of the killed worker was under way and released it.
-    Released,
-    /// It ended without a next attempt.
-    Ended,
-}
-
-#[derive(Debug, Clone, Default)]
-struct JobFacts {
-    version: u64,
-    fence: u64,
-    leased: bool,
-    ended: bool,
-    holder: Option<Party>,
-    open_hold: Option<usize>,
-}
-
-/// What a write says of a job.
-#[derive(Debug, Clone, Copy)]
-struct JobRow {
-    version: u64,
-    fence: u64,
-    leased: bool,
-}
-
-/// What the queues were made to do.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RingFacts {
-    pub(crate) sent: u64,
-    pub(crate) by_sweeper: u64,
-    pub(crate) dropped: u64,
-    pub(crate) duplicated: u64,
-    pub(crate) delayed: u64,
-    pub(crate) overtaken: u64,
-}
-
-/// What became of writes that were held back until their attempt was over.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct LateFacts {
-    /// Arrived when another attempt had begun, or the job had ended.
-    pub(crate) stale: u64,
-    /// Of those, how many were carried out in spite of it.
-    pub(crate) stale_applied: u64,
-    /// Arrived in the same attempt after all.
-    pub(crate) in_time: u64,
-}
+pub(crate) use parts::{
+    CallFacts, EffectFacts, EffectKey, Hold, HoldEnd, LateFacts, Pause, RingFacts, RunFacts,
+    Trouble,
+};
+use parts::{JobFacts, JobRow};
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
@@ -153,6 +46,8 @@ pub(crate) struct Facts {
     jobs: HashMap<JobId, JobFacts>,
     jobs_of: HashMap<ExecutionId, JobId>,
     numbers: HashMap<ExecutionId, u64>,
+    /// The agents that may be called, by their orgs.
+    colleagues: HashMap<OrgId, AgentId>,
     tokens: HashSet<String>,
 }
 
@@ -184,10 +79,31 @@ impl History {
 
     /// An execution is about to be asked for.
     pub(crate) fn run(&self, run: RunFacts) {
+        self.facts().run(run);
+    }
+
+    /// An agent may be called by the others of its org.
+    pub(crate) fn colleague(&self, org: OrgId, agent: AgentId) {
+        self.facts().colleagues.insert(org, agent);
+    }
+
+    /// The store said that a run is paused.
+    pub(crate) fn paused(&self, number: u64) {
+        if let Some(run) = self.facts().runs.get_mut(&number) {
+            run.pauses.push(Pause {
+                from: Instant::now(),
+                until: None,
+            });
+        }
+    }
+
+    /// A run is about to be let go on.
+    pub(crate) fn resuming(&self, number: u64) {
         let mut facts = self.facts();
-        facts.jobs_of.insert(run.execution, run.job);
-        facts.numbers.insert(run.execution, run.number);
-        facts.runs.insert(run.number, run);
+        let run = facts.runs.get_mut(&number);
+        for pause in run.into_iter().flat_map(|run| &mut run.pauses) {
+            pause.until.get_or_insert_with(Instant::now);
+        }
     }
 
     /// The store said that it is queued.
@@ -241,7 +157,7 @@ impl History {
             }
             Party::Starter | Party::Sweeper => facts.other_faults += 1,
         }
-        facts.trouble(about, Trouble::Fault);
+        facts.trouble(who, about, Trouble::Fault);
     }
 
     /// Writes that were sent at this moment are carried out, or acknowledged. The same transaction

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::checks::rules;
+
 /// A fault that is built into the stage, so that the checks are seen to find one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Control {
@@ -11,15 +13,40 @@ pub(crate) enum Control {
     LostWrites,
     /// Writes of attempts that were replaced are carried out, without their conditions.
     StaleWrites,
+    /// The end of a run that was called does not wake its caller.
+    ForgottenCallers,
+    /// Workers write whatever became of the run meanwhile, such as that somebody has paused it.
+    DeafWorkers,
+    /// Accounts are not told what calls have cost.
+    FreeCalls,
 }
 
 impl Control {
-    pub(crate) const ALL: [Self; 2] = [Self::LostWrites, Self::StaleWrites];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::LostWrites,
+        Self::StaleWrites,
+        Self::ForgottenCallers,
+        Self::DeafWorkers,
+        Self::FreeCalls,
+    ];
+
+    /// The rule that has to find it, where there is one for it alone.
+    pub(crate) const fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::LostWrites | Self::StaleWrites => None,
+            Self::ForgottenCallers => Some(rules::CALLERS_ARE_TOLD),
+            Self::DeafWorkers => Some(rules::PAUSES_HOLD),
+            Self::FreeCalls => Some(rules::LEDGERS_ADD_UP),
+        }
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::LostWrites => "lost-writes",
             Self::StaleWrites => "stale-writes",
+            Self::ForgottenCallers => "forgotten-callers",
+            Self::DeafWorkers => "deaf-workers",
+            Self::FreeCalls => "free-calls",
         }
     }
 }
@@ -98,14 +125,16 @@ impl Plan {
 
     /// A run that has to be found wanting.
     pub(crate) fn control(seed: u64, control: Control) -> Self {
+        let slowly = control == Control::ForgottenCallers;
         Self {
-            executions: 16,
+            executions: if slowly { 24 } else { 16 },
             kills: 3,
             workers: 2,
-            window: 16,
+            window: 24,
             droppable: 0,
-            patience: Duration::from_secs(10),
-            limit: Duration::from_secs(20),
+            // What nobody is told is only seen once everybody else was.
+            patience: Duration::from_secs(if slowly { 15 } else { 10 }),
+            limit: Duration::from_secs(if slowly { 35 } else { 20 }),
             control: Some(control),
             ..Self::short(seed)
         }

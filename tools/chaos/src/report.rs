@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::checks::{Recovery, Verdict, asked_of_people, recoveries};
+use crate::checks::{Recovery, Verdict, asked_of_people, kinds, recoveries};
 use crate::evidence::Evidence;
 use crate::history::Trouble;
 use crate::proxy::Fault;
@@ -41,7 +41,8 @@ fn heading(evidence: &Evidence) -> String {
 
 fn counts(evidence: &Evidence) -> String {
     let facts = &evidence.facts;
-    let acknowledged = evidence.runs.iter().filter(|run| run.facts.acknowledged);
+    let asked_for = evidence.runs.iter().filter(|run| run.facts.is_asked_for());
+    let acknowledged = asked_for.filter(|run| run.facts.acknowledged);
     let unknown_starts = evidence.runs.iter().filter(|run| !run.facts.acknowledged);
     let present = unknown_starts.clone().filter(|run| run.execution.is_some());
     let calls = |model: bool| {
@@ -70,6 +71,9 @@ fn counts(evidence: &Evidence) -> String {
         "  not acknowledged, of them there",
         format!("{}, {}", unknown_starts.count(), present.count()),
     );
+    for (kind, times) in kinds(evidence).counts {
+        table.row(&format!("  {kind}"), times);
+    }
     table.row("workers killed", facts.killed.len());
     table.row("  jobs they held", facts.holds.len());
     table.row("leases that the living lost", lapses.count());

@@ -1,7 +1,9 @@
 //! What an execution is to do: for each number the same, whoever asks. The model server speaks by
 //! it, the tool server answers by it, and the checks know by it what must have come out.
 
+use kernel::AgentId;
 use rand::Rng as _;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -11,6 +13,14 @@ use crate::seeds::sequence;
 pub(crate) const NO_VALUE: &str = "unknown";
 /// What stands for the result of a tool that changes something in the product itself.
 pub(crate) const NOTED: &str = "noted";
+/// What stands for the answer of a run that was called.
+pub(crate) const CALLED: &str = "called";
+/// The seconds of running that are given to a run whose model does not answer.
+pub(crate) const HASTY_SECONDS: u64 = 5;
+/// From this number on, runs are called by others.
+const FIRST_CALLED: u64 = 10_000_000;
+/// How many numbers are set apart for the runs that one run calls.
+const CALLS_OF_ONE: u64 = 100;
 
 /// The script of one execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +35,14 @@ pub(crate) struct Script {
     pub(crate) has_task: bool,
     /// Whether it takes the lane that nobody waits for.
     pub(crate) in_bulk: bool,
+    /// Whether it works for the swarm of its org.
+    pub(crate) in_swarm: bool,
+    /// Whether it is paused on its way, and resumed.
+    pub(crate) is_paused: bool,
+    /// Whether the model leaves it without an answer until its time is over.
+    pub(crate) expires: bool,
+    /// Whether it is in the org that never has enough credits.
+    pub(crate) is_poor: bool,
 }
 
 /// A tool call that the model asks for.
@@ -33,6 +51,8 @@ pub(crate) struct ScriptedCall {
     pub(crate) tool: ScriptedTool,
     /// What it is about: unique in the whole run.
     pub(crate) item: String,
+    /// The run that answers it, where another agent is called.
+    pub(crate) child: Option<u64>,
 }
 
 /// The tools of the agents.
@@ -44,23 +64,62 @@ pub(crate) enum ScriptedTool {
     Charge,
     /// A built-in tool, which changes state in one transaction with its result.
     CreateTask,
+    /// A tool of a server that speaks the Model Context Protocol, which may not be called twice.
+    Remote,
+    /// A built-in tool, by which another agent does something.
+    CallAgent,
+    /// A built-in tool, which tells the agents of a swarm.
+    SendMessage,
 }
 
 impl ScriptedTool {
+    /// Every tool.
+    #[cfg(test)]
+    const ALL: [Self; 6] = [
+        Self::LookUp,
+        Self::Charge,
+        Self::CreateTask,
+        Self::Remote,
+        Self::CallAgent,
+        Self::SendMessage,
+    ];
+
+    /// Whether a call that was interrupted may not be made again.
+    pub(crate) const fn may_not_repeat(self) -> bool {
+        matches!(self, Self::Charge | Self::Remote)
+    }
+
     /// The name that the model knows.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::LookUp => "look_up",
             Self::Charge => "charge",
             Self::CreateTask => "create_task",
+            Self::Remote => "remote__ship",
+            Self::CallAgent => "call_agent",
+            Self::SendMessage => "send_message",
         }
     }
 
     /// The argument that names the item.
     const fn argument(self) -> &'static str {
         match self {
-            Self::LookUp | Self::Charge => "item",
+            Self::LookUp | Self::Charge | Self::Remote => "item",
             Self::CreateTask => "title",
+            Self::CallAgent => "input",
+            Self::SendMessage => "text",
+        }
+    }
+
+    /// One tool, where these may be called as well.
+    fn draw(draw: &mut StdRng, calls_agents: bool, in_swarm: bool, has_server: bool) -> Self {
+        match draw.random_range(0..20) {
+            0..3 if calls_agents => Self::CallAgent,
+            3..6 if in_swarm => Self::SendMessage,
+            6..10 if has_server => Self::Remote,
+            10..12 => Self::CreateTask,
+            12..16 => Self::Charge,
+            _ => Self::LookUp,
         }
     }
 }
@@ -84,18 +143,27 @@ impl Script {
     /// The script of the execution with this number.
     pub(crate) fn of(seed: u64, number: u64) -> Self {
         let mut draw = sequence(seed, "script", number);
+        let asked_for = Self::caller_of(number).unwrap_or(number);
+        let is_called = asked_for != number;
+        let (in_swarm, expires) = (asked_for % 6 == 2, !is_called && number % 25 == 7);
+        // Two that follow each other, so that they want credits at the same time.
+        let is_poor = matches!(asked_for % 12, 4 | 5);
+        let has_server = has_server(asked_for, is_poor);
         let steps = draw.random_range(1..=3);
         let steps = (1..=steps)
             .map(|step| {
                 let calls = draw.random_range(1..=2);
                 (1..=calls)
-                    .map(|call| ScriptedCall {
-                        tool: match draw.random_range(0..10) {
-                            0..5 => ScriptedTool::LookUp,
-                            5..9 => ScriptedTool::Charge,
-                            _ => ScriptedTool::CreateTask,
-                        },
-                        item: format!("run-{number}-step-{step}-call-{call}"),
+                    .map(|call| {
+                        let calls_agents = !is_called && !expires;
+                        let tool =
+                            ScriptedTool::draw(&mut draw, calls_agents, in_swarm, has_server);
+                        let child = FIRST_CALLED + number * CALLS_OF_ONE + step * 10 + call;
+                        ScriptedCall {
+                            tool,
+                            item: format!("run-{number}-step-{step}-call-{call}"),
+                            child: (tool == ScriptedTool::CallAgent).then_some(child),
+                        }
                     })
                     .collect()
             })
@@ -105,9 +173,29 @@ impl Script {
             number,
             steps,
             slow_answer: draw.random_bool(0.25),
-            has_task: draw.random_bool(0.3),
+            has_task: draw.random_bool(0.3) && !in_swarm && !is_called,
             in_bulk: draw.random_bool(0.25),
+            in_swarm,
+            is_paused: !is_called && !expires && number % 5 == 1,
+            expires,
+            is_poor,
         }
+    }
+
+    /// The number of the run that calls this one.
+    pub(crate) fn caller_of(number: u64) -> Option<u64> {
+        let child = number.checked_sub(FIRST_CALLED)?;
+        Some(child / CALLS_OF_ONE)
+    }
+
+    /// Whether the model leaves this step without an answer.
+    pub(crate) fn hangs(&self, step: u32) -> bool {
+        self.expires && step == self.steps()
+    }
+
+    /// The answer begins so.
+    fn beginning(number: u64) -> String {
+        format!("Run {number}: ")
     }
 
     /// What the agent is asked, by which the model server knows the script.
@@ -160,7 +248,7 @@ impl Script {
 
     /// The right answer, given what the tools said, in order.
     pub(crate) fn answer(&self, values: &[String]) -> String {
-        format!("Run {}: {}.", self.number, values.join(", "))
+        format!("{}{}.", Self::beginning(self.number), values.join(", "))
     }
 
     /// What the model call of a step counts.
@@ -176,18 +264,30 @@ impl Script {
 }
 
 impl ScriptedCall {
-    /// The arguments, as the model gives them.
-    pub(crate) fn arguments(&self) -> Value {
-        json!({ self.tool.argument(): self.item })
+    /// The arguments, as the model gives them; `colleague` is who is called.
+    pub(crate) fn arguments(&self, colleague: Option<AgentId>) -> Value {
+        match self.child {
+            Some(child) => json!({ "agent_id": colleague, "input": format!("Run {child}") }),
+            None => json!({ self.tool.argument(): self.item }),
+        }
     }
 
     /// The value that the result must hold.
     pub(crate) fn value(&self, seed: u64) -> String {
         match self.tool {
-            ScriptedTool::LookUp | ScriptedTool::Charge => value_of(seed, &self.item),
-            ScriptedTool::CreateTask => NOTED.to_owned(),
+            ScriptedTool::LookUp | ScriptedTool::Charge | ScriptedTool::Remote => {
+                value_of(seed, &self.item)
+            }
+            ScriptedTool::CreateTask | ScriptedTool::SendMessage => NOTED.to_owned(),
+            ScriptedTool::CallAgent => CALLED.to_owned(),
         }
     }
+}
+
+/// Whether the agents of an org have the tools of a server: each second org does. Runs of those that
+/// have none begin in another way.
+fn has_server(number: u64, is_poor: bool) -> bool {
+    number.is_multiple_of(2) && !is_poor
 }
 
 /// What the tool server answers about an item.
@@ -206,13 +306,19 @@ pub(crate) fn value_in(content: &str) -> String {
     let Ok(content) = serde_json::from_str::<Value>(content) else {
         return NO_VALUE.to_owned();
     };
-    if content["task_id"].is_string() {
+    if content["task_id"].is_string() || content["message_id"].is_string() {
         return NOTED.to_owned();
+    }
+    if content["execution_id"].is_string() && content["state"] == "completed" {
+        return CALLED.to_owned();
     }
     // A person may know what became of a call that was interrupted.
     let value = match content["confirmed_by_a_person"].as_bool() {
         Some(true) => content["result"].as_str(),
-        _ => content["body"]["value"].as_str(),
+        _ => {
+            let of_server = content["value"].as_str();
+            of_server.or_else(|| content["body"]["value"].as_str())
+        }
     };
     value.unwrap_or(NO_VALUE).to_owned()
 }
@@ -237,14 +343,32 @@ mod tests {
         for steps in 2..=4 {
             assert!(scripts.iter().any(|script| script.steps() == steps));
         }
-        for tool in [
-            ScriptedTool::LookUp,
-            ScriptedTool::Charge,
-            ScriptedTool::CreateTask,
-        ] {
+        for tool in ScriptedTool::ALL {
             let called = |script: &Script| script.steps.iter().flatten().any(|c| c.tool == tool);
             assert!(scripts.iter().any(called), "{}", tool.name());
         }
+    }
+
+    #[test]
+    fn a_run_that_is_called_calls_nobody_and_works_for_the_swarm_of_its_caller() {
+        let mut called = 0;
+        for number in 0..500 {
+            let script = Script::of(1, number);
+            for call in script.steps.iter().flatten() {
+                let Some(child) = call.child else { continue };
+                called += 1;
+                assert_eq!(Script::caller_of(child), Some(number));
+                let child = Script::of(1, child);
+                assert_eq!(
+                    (child.in_swarm, child.is_poor),
+                    (script.in_swarm, script.is_poor)
+                );
+                let mut calls = child.steps.iter().flatten();
+                assert!(calls.all(|call| call.child.is_none()));
+            }
+            assert_eq!(Script::caller_of(number), None);
+        }
+        assert!(called > 100);
     }
 
     #[test]
@@ -267,7 +391,13 @@ mod tests {
         assert_eq!(value_in(content), "ab12");
         let confirmed = r#"{"confirmed_by_a_person":true,"result":"ab12"}"#;
         assert_eq!(value_in(confirmed), "ab12");
-        assert_eq!(value_in(r#"{"task_id":"tsk_1"}"#), NOTED);
+        assert_eq!(value_in(r#"{"value":"ab12"}"#), "ab12");
+        for noted in [r#"{"task_id":"tsk_1"}"#, r#"{"message_id":"msg_1"}"#] {
+            assert_eq!(value_in(noted), NOTED);
+        }
+        let called = r#"{"execution_id":"exe_1","state":"completed","answer":"A."}"#;
+        assert_eq!(value_in(called), CALLED);
+        assert_eq!(value_in(&called.replace("completed", "failed")), NO_VALUE);
         assert_eq!(value_in("The outcome of this call is unknown"), NO_VALUE);
         assert_eq!(value_in(r#"{"status":500,"body":"x"}"#), NO_VALUE);
     }

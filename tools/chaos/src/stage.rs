@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use domain::agent::Agent;
 use domain::budget::Account;
 use domain::event::Actor;
+use domain::swarm::{Swarm, SwarmLimits};
 use domain::user::User;
 use embedded::{Options, QueueSpec, Services, TableNames};
-use kernel::{MicroCredits, OrgId, UserId};
+use kernel::{AgentId, MicroCredits, OrgId, UserId};
 use serde_json::{Value, json};
 use store::config::Table;
 use store::{Cause, Store, Tenant};
@@ -22,18 +24,32 @@ use crate::outside;
 use crate::party::Party;
 use crate::plan::Plan;
 use crate::proxy::{self, Queues, Tables};
-use crate::script::ScriptedTool;
+use crate::script::{Script, ScriptedTool};
 use crate::worker::Orders;
 
-/// The orgs that executions are spread over.
+/// The orgs that executions are spread over, without the one that never has enough credits.
 const ORGS: usize = 4;
 const BUCKET: &str = "chaos";
 /// Longer than the sweeper leaves a doorbell alone, so that it is the one who rings again.
 const VISIBILITY: Duration = Duration::from_secs(90);
 /// More than all executions can spend.
 const GRANTED: MicroCredits = MicroCredits::new(100_000_000_000);
+/// What no call can be made for.
+const FOR_NO_CALL: MicroCredits = MicroCredits::new(1);
+/// What the most expensive call sets aside, and a little.
+pub(crate) const FOR_ONE_CALL: MicroCredits = MicroCredits::new(4_500_000);
 /// The longest that a tool may take, in seconds.
 const TOOL_SECONDS: u32 = 3;
+
+/// One org and its agents.
+#[derive(Debug)]
+pub(crate) struct Office {
+    /// Who is asked.
+    pub(crate) agent: Agent,
+    /// What it may call, and works with in the swarm.
+    pub(crate) colleague: Agent,
+    pub(crate) swarm: Swarm,
+}
 
 /// Everything that stays up while workers come and go.
 pub(crate) struct Stage {
@@ -41,7 +57,7 @@ pub(crate) struct Stage {
     _folder: TempDir,
     pub(crate) history: Arc<History>,
     pub(crate) tables: Arc<Tables>,
-    pub(crate) agents: Vec<Agent>,
+    pub(crate) offices: Vec<Office>,
     orders: Orders,
     direct: Orders,
 }
@@ -60,7 +76,12 @@ impl Stage {
         let queues = embedded::create_queues(&clients.sqs, &specs).await?;
 
         let endpoints = services.endpoints();
-        let before_tables = Arc::new(Tables::new(&endpoints.dynamodb, Arc::clone(&history), plan));
+        let before_tables = Arc::new(Tables::new(
+            &endpoints.dynamodb,
+            Arc::clone(&history),
+            plan,
+            &tables.ledger,
+        ));
         let before_queues = Arc::new(Queues::new(&endpoints.sqs, Arc::clone(&history), plan));
         for queue in &queues {
             tokio::spawn(Arc::clone(&before_queues).pump(queue.url.clone()));
@@ -121,7 +142,7 @@ impl Stage {
             _folder: folder,
             history,
             tables: before_tables,
-            agents: Vec::new(),
+            offices: Vec::new(),
             orders,
             direct,
         };
@@ -148,6 +169,18 @@ impl Stage {
         self.direct.store()
     }
 
+    /// Where the execution with this script is to run.
+    pub(crate) fn office_of(&self, number: u64, script: &Script) -> anyhow::Result<&Office> {
+        let index = usize::try_from(number)? % ORGS;
+        let index = if script.is_poor { ORGS } else { index };
+        self.offices.get(index).context("there is no such office")
+    }
+
+    /// The org that never has enough credits.
+    pub(crate) fn poor(&self) -> Option<OrgId> {
+        self.offices.get(ORGS).map(|office| office.agent.org)
+    }
+
     /// Ends the embedded services.
     pub(crate) async fn end(self) {
         self.services.shutdown().await;
@@ -161,42 +194,95 @@ impl Stage {
             "id": UserId::generate(now), "email_verified": false, "preferences": {},
             "version": 1, "created_at": now, "updated_at": now,
         }))?;
-        for number in 0..ORGS {
+        for number in 0..=ORGS {
             let org = store
                 .create_org(&cause(), format!("Chaos {number}"), &founder)
                 .await?;
-            let agent = furnish_org(&store, org.id, tool_port).await?;
-            // One org has no budget, one has one itself, one its agent, one both.
+            let office = furnish_org(&store, org.id, tool_port, number).await?;
+            self.history.colleague(org.id, office.colleague.id);
+            // One org has no budget, one has one itself, one its agent, one both; the last has one
+            // that is filled bit by bit.
             let budgets = store.budgets(Tenant::authorised(org.id));
-            let accounts = [Account::Org, Account::Agent { id: agent.id }];
+            let id = office.agent.id;
+            let accounts = [Account::Org, Account::Agent { id }];
             for (bit, account) in accounts.into_iter().enumerate() {
-                if number >> bit & 1 == 1 {
+                if number < ORGS && number >> bit & 1 == 1 {
                     budgets.set(&cause(), account, GRANTED).await?;
                 }
             }
-            self.agents.push(agent);
+            if number == ORGS {
+                budgets.set(&cause(), Account::Org, FOR_NO_CALL).await?;
+            }
+            self.offices.push(office);
         }
         Ok(())
     }
 }
 
-async fn furnish_org(store: &Store, org: OrgId, tool_port: u16) -> anyhow::Result<Agent> {
+async fn furnish_org(
+    store: &Store,
+    org: OrgId,
+    tool_port: u16,
+    number: usize,
+) -> anyhow::Result<Office> {
     let tenant = Tenant::authorised(org);
     let mut tools = vec![json!(ScriptedTool::CreateTask.name())];
-    for (tool, idempotent) in [(ScriptedTool::LookUp, true), (ScriptedTool::Charge, false)] {
-        let spec = http_tool(tool, idempotent, tool_port);
+    let mut specs = vec![
+        http_tool(ScriptedTool::LookUp, true, tool_port),
+        http_tool(ScriptedTool::Charge, false, tool_port),
+    ];
+    if number < ORGS && number.is_multiple_of(2) {
+        specs.push(server(tool_port));
+    }
+    for spec in specs {
         let spec = serde_json::from_value(spec)?;
         let tool = store.tools(tenant).create(&cause(), spec).await?;
         tools.push(json!(tool.id));
     }
-    let spec = serde_json::from_value(json!({
-        "name": "Agent of chaos",
-        "instructions": "Follow the script.",
-        "tools": tools,
-        "knowledge_bases": [],
-        "limits": { "max_steps": 10, "max_seconds": 3_600 },
+    let agents = store.agents(tenant);
+    let spec = |name: &str, tools: &[Value], called: &[AgentId]| {
+        serde_json::from_value(json!({
+            "name": name,
+            "instructions": "Follow the script.",
+            "tools": tools,
+            "knowledge_bases": [],
+            "agents": called,
+            "limits": { "max_steps": 10, "max_seconds": 3_600 },
+        }))
+    };
+    let colleague = spec("Colleague of chaos", &tools, &[])?;
+    let colleague = agents.create(&cause(), colleague).await?;
+    tools.push(json!(ScriptedTool::CallAgent.name()));
+    let agent = spec("Agent of chaos", &tools, &[colleague.id])?;
+    let agent = agents.create(&cause(), agent).await?;
+    let swarm = serde_json::from_value(json!({
+        "name": "Swarm of chaos",
+        "description": "Follows the script.",
+        "coordinator": agent.id,
+        "members": [{ "agent": colleague.id, "role": "Helps." }],
+        "limits": SwarmLimits::default(),
     }))?;
-    Ok(store.agents(tenant).create(&cause(), spec).await?)
+    let swarm = store.swarms(tenant).create(&cause(), swarm).await?;
+    Ok(Office {
+        agent,
+        colleague,
+        swarm,
+    })
+}
+
+/// The server whose tool is [`ScriptedTool::Remote`].
+fn server(port: u16) -> Value {
+    json!({
+        "name": "remote",
+        "description": "Does something outside.",
+        "parameters": { "type": "object" },
+        "idempotent": false,
+        "action": {
+            "kind": "mcp",
+            "url": format!("http://127.0.0.1:{port}/mcp"),
+            "timeout_seconds": TOOL_SECONDS,
+        },
+    })
 }
 
 /// What the model costs: credits are counted only where there is a price.

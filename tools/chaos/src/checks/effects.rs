@@ -70,7 +70,7 @@ pub(super) fn results_are_right(evidence: &Evidence) -> Verdict {
             };
             let (value, right) = (value_in(content), call.value(evidence.plan.seed));
             let given_up =
-                value == NO_VALUE && call.tool == ScriptedTool::Charge && effect.approval.is_some();
+                value == NO_VALUE && call.tool.may_not_repeat() && effect.approval.is_some();
             verdict.expect(value == right || given_up, || {
                 let name = named(run, key_of(effect));
                 format!("{name} has `{content}`, not `{right}`")
@@ -87,7 +87,7 @@ pub(super) fn asked_only_where_interrupted(evidence: &Evidence) -> Verdict {
     for run in completed(evidence) {
         for effect in run.journal.iter().filter(|one| one.approval.is_some()) {
             let call = run.script.call(effect.step, effect.call);
-            let may_not_repeat = call.is_some_and(|call| call.tool == ScriptedTool::Charge);
+            let may_not_repeat = call.is_some_and(|call| call.tool.may_not_repeat());
             let history = evidence.facts.effects.get(&key_of(effect));
             let since = history.and_then(|history| history.noted.first().copied());
             let until = history.and_then(|history| history.settled.first().copied());
@@ -165,7 +165,9 @@ pub(super) fn repeated_only_where_interrupted(evidence: &Evidence) -> Verdict {
             let noted = history.noted.iter().rev().find(|noted| **noted <= first);
             let since = noted.copied().unwrap_or(first);
             verdict.expect(was_interrupted(&evidence.facts, run, since, second), || {
-                format!("{} was repeated for no reason", named(run, key))
+                let story = evidence.facts.story(run.facts.job, since, second);
+                let ago = second.duration_since(since).as_secs_f64();
+                format!("{} was repeated after {ago:.1}: {story}", named(run, key))
             });
         }
     }
@@ -185,7 +187,7 @@ pub(super) fn charged_at_most_once(evidence: &Evidence) -> Verdict {
     let mut verdict = Verdict::always("a tool that is not idempotent is called at most once");
     for (run, key, history) in histories(evidence) {
         let call = run.script.call(key.step, key.call);
-        if call.is_some_and(|call| call.tool == ScriptedTool::Charge) {
+        if call.is_some_and(|call| call.tool.may_not_repeat()) {
             let times = history.calls.len();
             verdict.expect(times <= 1, || {
                 format!("{} was made {times} times", named(run, key))
@@ -200,7 +202,8 @@ pub(super) fn changes_happen_once(evidence: &Evidence) -> Verdict {
     let mut verdict = Verdict::always("every change by a built-in tool happened once");
     for run in completed(evidence) {
         let calls = (1..=run.script.steps()).flat_map(|step| run.script.calls(step));
-        for call in calls.filter(|call| call.tool == ScriptedTool::CreateTask) {
+        let changes = [ScriptedTool::CreateTask, ScriptedTool::SendMessage];
+        for call in calls.filter(|call| changes.contains(&call.tool)) {
             let times = evidence.titles.get(&call.item).copied().unwrap_or(0);
             verdict.expect(times == 1, || {
                 format!("{} is there {times} times", call.item)

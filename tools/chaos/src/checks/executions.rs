@@ -10,7 +10,9 @@ use crate::script::value_in;
 
 /// Nothing that was acknowledged is lost.
 pub(super) fn acknowledged_are_completed(evidence: &Evidence) -> Verdict {
-    let mut verdict = Verdict::in_the_end("every acknowledged execution is completed");
+    let mut verdict = Verdict::in_the_end(
+        "every acknowledged execution is completed, or expired if it has to be",
+    );
     for run in evidence.runs.iter().filter(|run| run.facts.acknowledged) {
         verdict.examine(unfinished(run));
     }
@@ -29,12 +31,20 @@ pub(super) fn unacknowledged_are_whole_or_absent(evidence: &Evidence) -> Verdict
     verdict
 }
 
+/// How the run has to end.
+fn end_of(run: &RunEvidence) -> ExecutionState {
+    match run.script.expires {
+        true => ExecutionState::Expired,
+        false => ExecutionState::Completed,
+    }
+}
+
 fn unfinished(run: &RunEvidence) -> Option<String> {
     let number = run.facts.number;
     let Some(execution) = &run.execution else {
         return Some(format!("run {number} is gone"));
     };
-    if execution.state == ExecutionState::Completed {
+    if execution.state == end_of(run) {
         return None;
     }
     let state = execution.state.name();
@@ -88,7 +98,11 @@ pub(super) fn streams_are_whole(evidence: &Evidence) -> Verdict {
             .eq(1..=execution.last_sequence);
         let ends = run.stream.iter().filter(|one| one.kind.is_terminal());
         let last = run.stream.last().map(|entry| entry.kind);
-        let ended = ends.count() == 1 && last == Some(StreamEntryKind::RunFinished);
+        let end = match end_of(run) {
+            ExecutionState::Completed => StreamEntryKind::RunFinished,
+            _ => StreamEntryKind::RunError,
+        };
+        let ended = ends.count() == 1 && last == Some(end);
         verdict.expect(gapless && ended, || {
             let (number, entries) = (run.facts.number, run.stream.len());
             let (until, last) = (execution.last_sequence, last.map(StreamEntryKind::name));
@@ -106,8 +120,12 @@ pub(super) fn tasks_agree(evidence: &Evidence) -> Verdict {
         let Some(execution) = &run.execution else {
             continue;
         };
+        let status = match end_of(run) {
+            ExecutionState::Completed => TaskStatus::Completed,
+            _ => TaskStatus::Blocked,
+        };
         let agrees = run.task.as_ref().is_some_and(|task| {
-            task.status == TaskStatus::Completed
+            task.status == status
                 && task.execution == Some(execution.id)
                 && task.result == execution.answer
         });
@@ -124,7 +142,9 @@ pub(super) fn jobs_are_done(evidence: &Evidence) -> Verdict {
     let mut verdict = Verdict::in_the_end("every job is done");
     for run in evidence.runs.iter().filter(|run| run.execution.is_some()) {
         let state = run.job.as_ref().map(|job| job.state);
-        verdict.expect(state == Some(JobState::Done), || {
+        // That of a run that the sweeper ends is told to stop.
+        let stopped = run.script.expires && state == Some(JobState::Cancelled);
+        verdict.expect(state == Some(JobState::Done) || stopped, || {
             let state = state.map(JobState::as_str);
             format!("the job of run {} is {state:?}", run.facts.number)
         });

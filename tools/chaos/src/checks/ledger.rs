@@ -2,26 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use domain::budget::Budget;
+use domain::budget::{Account, Budget};
 use domain::execution::EffectOutcome;
 use kernel::{MicroCredits, OrgId};
 
-use super::Verdict;
+use super::{Verdict, rules};
 use crate::evidence::Evidence;
 
 /// Every ledger sums to its balance, and what is missing was spent by runs, or is set aside.
 pub(super) fn ledgers_add_up(evidence: &Evidence) -> Verdict {
-    let mut verdict =
-        Verdict::always("every ledger sums to its balance: granted less spent and set aside");
-    let mut spent: BTreeMap<OrgId, i64> = BTreeMap::new();
-    for run in &evidence.runs {
-        let execution = run.execution.as_ref();
-        let of_run = execution.map_or(0, |execution| execution.spending.spent.as_micros());
-        *spent.entry(run.facts.org).or_default() += of_run;
+    let mut verdict = Verdict::always(rules::LEDGERS_ADD_UP);
+    let mut spent: BTreeMap<(OrgId, Account), i64> = BTreeMap::new();
+    for execution in evidence
+        .runs
+        .iter()
+        .filter_map(|run| run.execution.as_ref())
+    {
+        for account in Account::of_run(execution) {
+            let of_run = execution.spending.spent.as_micros();
+            *spent.entry((execution.org, account)).or_default() += of_run;
+        }
     }
     for account in &evidence.accounts {
         let (budget, ledger) = (&account.budget, &account.ledger);
-        let by_runs = spent.get(&budget.org).copied().unwrap_or_default();
+        let by_runs = spent.get(&(budget.org, budget.account));
+        let by_runs = by_runs.copied().unwrap_or_default();
         let left = budget.granted.as_micros() - by_runs - budget.reserved.as_micros();
         let adds_up = ledger.sum == ledger.balance
             && ledger.balance == budget.available

@@ -6,6 +6,7 @@
 //! | [`executions`] | nothing is lost, answers are right, streams and tasks agree |
 //! | [`effects`] | calls to the outside: none repeated that was settled, none lost |
 //! | [`ledger`] | credits are neither lost nor spent twice |
+//! | [`waits`] | pauses hold, callers are told, what has no time left ends |
 //! | [`recovery`] | how soon a killed worker is replaced, and what it still writes |
 //! | [`stage`] | that what was to happen did happen |
 
@@ -13,12 +14,15 @@ mod effects;
 mod executions;
 mod ledger;
 mod recovery;
+pub(crate) mod rules;
 mod stage;
+mod waits;
 
 use crate::evidence::Evidence;
 
 pub(crate) use effects::asked_of_people;
 pub(crate) use recovery::{Recovery, recoveries};
+pub(crate) use waits::kinds;
 
 /// What one invariant came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +76,7 @@ type Invariant = fn(&Evidence) -> Verdict;
 /// [`crate::evidence`], and what it needs of the servers in [`crate::history`].
 const INVARIANTS: &[Invariant] = &[
     stage::all_was_done,
+    stage::everything_happened,
     executions::acknowledged_are_completed,
     executions::unacknowledged_are_whole_or_absent,
     executions::answers_are_right,
@@ -91,6 +96,9 @@ const INVARIANTS: &[Invariant] = &[
     effects::charged_at_most_once,
     effects::changes_happen_once,
     effects::no_strange_calls,
+    waits::pauses_hold,
+    waits::callers_are_told,
+    waits::runs_without_time_expire,
     recovery::lost_jobs_are_taken_up_in_time,
     recovery::replaced_attempts_write_nothing,
     stage::every_fault_met_every_operation,

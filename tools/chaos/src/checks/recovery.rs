@@ -1,18 +1,21 @@
 //! How soon a job whose worker was killed is taken up, and that nothing of the dead is written.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kernel::JobId;
-use work::protocol::RING_GRACE;
 
 use super::Verdict;
 use crate::evidence::Evidence;
 use crate::history::{Facts, Hold, HoldEnd};
+use crate::party::Party;
 
 /// From a kill to the next attempt at a job.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recovery {
     pub(crate) took: Duration,
+    /// How many workers died with a doorbell of it in hand before the next attempt.
+    lost_rings: u32,
     hold: Hold,
 }
 
@@ -21,8 +24,8 @@ pub(crate) struct Recovery {
 pub(crate) struct Recoveries {
     /// Of jobs whose doorbell reached a worker that lived to answer it.
     pub(crate) plain: Vec<Recovery>,
-    /// Of jobs whose next doorbell was with a worker that was killed in turn: they wait until the
-    /// sweeper rings again.
+    /// Of jobs whose next doorbell was with a worker that was killed in turn: the sweeper rings
+    /// again.
     pub(crate) twice: Vec<Recovery>,
     /// Jobs that nobody has taken up.
     pub(crate) never: Vec<JobId>,
@@ -36,12 +39,12 @@ pub(crate) fn recoveries(facts: &Facts) -> Recoveries {
             HoldEnd::Claimed(at) => {
                 let recovery = Recovery {
                     took: at.saturating_duration_since(hold.killed_at),
+                    lost_rings: lost_rings(facts, hold),
                     hold: *hold,
                 };
-                if doorbell_was_lost(facts, hold) {
-                    recoveries.twice.push(recovery);
-                } else {
-                    recoveries.plain.push(recovery);
+                match recovery.lost_rings {
+                    0 => recoveries.plain.push(recovery),
+                    _ => recoveries.twice.push(recovery),
                 }
             }
             HoldEnd::Open => recoveries.never.push(hold.job),
@@ -51,24 +54,31 @@ pub(crate) fn recoveries(facts: &Facts) -> Recoveries {
     recoveries
 }
 
-/// Whether a doorbell of the job was handed to a worker that was killed before the next attempt,
-/// or that was dead already and whose connection did not show it yet.
-fn doorbell_was_lost(facts: &Facts, hold: &Hold) -> bool {
+/// To how many workers a doorbell of the job was handed that were killed before the next attempt,
+/// or that were dead already and whose connection did not show it yet.
+fn lost_rings(facts: &Facts, hold: &Hold) -> u32 {
     let HoldEnd::Claimed(claimed_at) = hold.end else {
-        return false;
+        return 0;
     };
     let deliveries = facts.deliveries.get(&hold.job);
-    deliveries.into_iter().flatten().any(|(worker, at)| {
-        let killed = facts.killed.get(worker);
-        (hold.killed_at..claimed_at).contains(at)
-            && killed.is_some_and(|killed| *killed < claimed_at)
-    })
+    let workers: BTreeSet<Party> = deliveries
+        .into_iter()
+        .flatten()
+        .filter(|(_, at)| (hold.killed_at..claimed_at).contains(at))
+        .map(|(worker, _)| *worker)
+        .filter(|worker| {
+            let killed = facts.killed.get(worker);
+            killed.is_some_and(|killed| *killed < claimed_at)
+        })
+        .collect();
+    u32::try_from(workers.len()).unwrap_or(u32::MAX)
 }
 
-/// A job that a killed worker held has its next attempt within the lease and a grace.
+/// A job that a killed worker held has its next attempt within the lease and a grace, and as much
+/// again for each worker that was killed with its doorbell in hand.
 pub(super) fn lost_jobs_are_taken_up_in_time(evidence: &Evidence) -> Verdict {
     let mut verdict =
-        Verdict::in_the_end("a job of a killed worker is taken up within its lease plus 5 s");
+        Verdict::in_the_end("a job is taken up within its lease plus 5 s for each killed worker");
     let recoveries = recoveries(&evidence.facts);
     let limit = evidence.plan.lease + evidence.plan.grace;
     let late = |recovery: &Recovery| {
@@ -78,12 +88,8 @@ pub(super) fn lost_jobs_are_taken_up_in_time(evidence: &Evidence) -> Verdict {
             .story(hold.job, hold.killed_at, hold.killed_at + took);
         format!("one took {took:.1?}: {story}")
     };
-    for recovery in &recoveries.plain {
-        verdict.expect(recovery.took <= limit, || late(recovery));
-    }
-    // A doorbell that died with its worker is rung again by the sweeper; that one may die as well.
-    let limit = limit + RING_GRACE * 4;
-    for recovery in &recoveries.twice {
+    for recovery in recoveries.plain.iter().chain(&recoveries.twice) {
+        let limit = limit * (1 + recovery.lost_rings);
         verdict.expect(recovery.took <= limit, || late(recovery));
     }
     for job in recoveries.never {

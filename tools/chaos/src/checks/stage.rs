@@ -1,6 +1,6 @@
 //! That what was to happen did happen: a run without kills or faults shows nothing.
 
-use super::Verdict;
+use super::{Verdict, kinds};
 use crate::evidence::Evidence;
 use crate::proxy::Fault;
 
@@ -8,7 +8,8 @@ use crate::proxy::Fault;
 pub(super) fn all_was_done(evidence: &Evidence) -> Verdict {
     let mut verdict =
         Verdict::in_the_end("as many executions were started, and workers killed, as asked");
-    let started = evidence.runs.iter().filter(|run| run.facts.acknowledged);
+    let asked_for = evidence.runs.iter().filter(|run| run.facts.is_asked_for());
+    let started = asked_for.filter(|run| run.facts.acknowledged);
     let killed = evidence.facts.killed.len();
     for (what, counted, asked) in [
         ("started", started.count(), evidence.plan.executions),
@@ -17,6 +18,15 @@ pub(super) fn all_was_done(evidence: &Evidence) -> Verdict {
         verdict.expect(u64::try_from(counted) == Ok(asked), || {
             format!("{counted} of {asked} were {what}")
         });
+    }
+    verdict
+}
+
+/// Every kind of wait and call was there to be disturbed.
+pub(super) fn everything_happened(evidence: &Evidence) -> Verdict {
+    let mut verdict = Verdict::in_the_end("every kind of wait and call happened");
+    for (kind, times) in kinds(evidence).counts {
+        verdict.expect(times > 0, || format!("there were no {kind}"));
     }
     verdict
 }

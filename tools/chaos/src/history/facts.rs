@@ -2,17 +2,57 @@
 
 use std::time::Instant;
 
-use kernel::{ExecutionId, JobId};
+use kernel::{AgentId, ExecutionId, JobId, OrgId};
 
 use super::{About, Facts, Hold, HoldEnd, JobFacts, JobRow, RunFacts, Trouble};
 use crate::party::Party;
-use crate::proxy::Row;
+use crate::proxy::{Born, Row};
 
 impl Facts {
     /// Acknowledged executions that have not ended.
     pub(crate) fn open(&self) -> usize {
-        let open = |run: &&RunFacts| run.acknowledged && !run.ended;
+        let open = |run: &&RunFacts| run.acknowledged && run.ended.is_none();
         self.runs.values().filter(open).count()
+    }
+
+    /// Those among them that somebody has asked for.
+    pub(crate) fn open_asked_for(&self) -> usize {
+        let open = |run: &&RunFacts| run.acknowledged && run.ended.is_none();
+        let asked_for = self.runs.values().filter(|run| run.is_asked_for());
+        asked_for.filter(open).count()
+    }
+
+    /// The agent that may be called in an org.
+    pub(crate) fn colleague_in(&self, org: OrgId) -> Option<AgentId> {
+        self.colleagues.get(&org).copied()
+    }
+
+    pub(super) fn run(&mut self, run: RunFacts) {
+        self.jobs_of.insert(run.execution, run.job);
+        self.numbers.insert(run.execution, run.number);
+        self.runs.insert(run.number, run);
+    }
+
+    /// A run that another has called is there.
+    fn born(&mut self, execution: ExecutionId, born: &Born) {
+        let known = self.runs.get(&born.number).map(|run| run.execution);
+        match known {
+            Some(known) if known == execution => {}
+            Some(known) => self.strange_calls.push(format!(
+                "{execution} and {known} are both called as run {}",
+                born.number
+            )),
+            None => self.run(RunFacts {
+                number: born.number,
+                org: born.org,
+                execution,
+                job: born.job,
+                task: None,
+                acknowledged: true,
+                ended: None,
+                pauses: Vec::new(),
+            }),
+        }
     }
 
     /// Jobs of executions that were written and have not ended.
@@ -21,20 +61,29 @@ impl Facts {
         jobs.filter(|job| !job.ended).count()
     }
 
+    /// Jobs of killed workers that nobody has taken up: those of executions and others.
+    pub(crate) fn open_holds(&self) -> usize {
+        let open = |hold: &&Hold| hold.end == HoldEnd::Open;
+        self.holds.iter().filter(open).count()
+    }
+
     /// The number of an execution.
     pub(crate) fn number_of(&self, execution: ExecutionId) -> Option<u64> {
         self.numbers.get(&execution).copied()
     }
 
-    /// Executions and jobs that have ended: what grows as long as something goes on.
+    /// Executions and their jobs that have ended: what grows as long as something goes on.
     pub(crate) fn ends(&self) -> usize {
-        let jobs = self.jobs.values().filter(|job| job.ended).count();
-        jobs + self.runs.values().filter(|run| run.ended).count()
+        let jobs = self.runs.values().filter_map(|run| self.jobs.get(&run.job));
+        let jobs = jobs.filter(|job| job.ended).count();
+        let runs = self.runs.values().filter(|run| run.ended.is_some());
+        jobs + runs.count()
     }
 
-    /// Executions that have ended.
+    /// Executions that somebody has asked for and that have ended.
     pub(crate) fn ended(&self) -> usize {
-        self.runs.values().filter(|run| run.ended).count()
+        let asked_for = self.runs.values().filter(|run| run.is_asked_for());
+        asked_for.filter(|run| run.ended.is_some()).count()
     }
 
     /// What happened to a job in this time, in order, in seconds from its beginning.
@@ -77,9 +126,17 @@ impl Facts {
         jobs
     }
 
-    pub(super) fn trouble(&mut self, about: &About, trouble: Trouble) {
+    /// Something that interrupts jobs: those that a request is about, and, where none of them is held
+    /// by who sent it, any that is.
+    pub(super) fn trouble(&mut self, who: Party, about: &About, trouble: Trouble) {
         let now = Instant::now();
-        for job in self.jobs_about(about) {
+        let mut jobs = self.jobs_about(about);
+        let held = self.jobs.iter().filter(|(_, job)| job.holder == Some(who));
+        let held: Vec<JobId> = held.map(|(id, _)| *id).collect();
+        if !jobs.iter().any(|job| held.contains(job)) {
+            jobs.extend(held);
+        }
+        for job in jobs {
             self.troubles.entry(job).or_default().push((now, trouble));
         }
     }
@@ -106,10 +163,15 @@ impl Facts {
                     false => facts.noted.push(sent),
                 }
             }
-            Row::Execution { id, ended } => {
+            Row::Execution { id, ended, born } => {
+                if let Some(born) = born {
+                    self.born(*id, born);
+                }
                 let run = self.numbers.get(id).copied();
-                if let Some(run) = run.and_then(|number| self.runs.get_mut(&number)) {
-                    run.ended |= ended;
+                if let Some(run) = run.and_then(|number| self.runs.get_mut(&number))
+                    && *ended
+                {
+                    run.ended.get_or_insert(now);
                 }
             }
             Row::Job {

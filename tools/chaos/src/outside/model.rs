@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use kernel::AgentId;
 use rand::Rng as _;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -28,6 +29,8 @@ pub(crate) const MODEL: &str = "scripted";
 /// The pause before each piece of a slow answer: long enough that the product writes some of the
 /// answer before the rest has come.
 const SLOW: Duration = Duration::from_millis(110);
+/// Longer than anybody waits.
+const NEVER: Duration = Duration::from_secs(600);
 
 /// The routes of the server.
 pub(crate) fn router(seed: u64, history: Arc<History>) -> Router {
@@ -49,11 +52,12 @@ async fn complete(State(model): State<Model>, body: Bytes) -> Response {
         model.history.strange_call(what);
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let execution = model
-        .history
-        .look(|facts| facts.runs.get(&number).map(|run| run.execution));
+    let run = model.history.look(|facts| {
+        let run = facts.runs.get(&number)?;
+        Some((run.execution, facts.colleague_in(run.org)))
+    });
     let script = Script::of(model.seed, number);
-    let Some(execution) = execution.filter(|_| step <= script.steps()) else {
+    let Some((execution, colleague)) = run.filter(|_| step <= script.steps()) else {
         let what = format!("the model was asked for step {step} of run {number}");
         model.history.strange_call(what);
         return StatusCode::BAD_REQUEST.into_response();
@@ -67,11 +71,15 @@ async fn complete(State(model): State<Model>, body: Bytes) -> Response {
     let mut draw = sequence(model.seed, "latency", number * 100 + u64::from(step));
     sleep(Duration::from_millis(draw.random_range(20..150))).await;
 
+    if script.hangs(step) {
+        // Whoever asks gives up sooner.
+        sleep(NEVER).await;
+    }
     let turn = script.turn(step, &values);
     let slow = script.slow_answer && matches!(turn, ScriptedTurn::Answer(_));
     let reply = Reading {
         under_way,
-        pieces: pieces(&script, step, &turn),
+        pieces: pieces(&script, step, &turn, colleague),
         pause: if slow { SLOW } else { Duration::ZERO },
     };
     let mut response = Response::new(Body::from_stream(stream::unfold(reply, Reading::next)));
@@ -114,7 +122,12 @@ impl Reading {
     }
 }
 
-fn pieces(script: &Script, step: u32, turn: &ScriptedTurn) -> VecDeque<Bytes> {
+fn pieces(
+    script: &Script,
+    step: u32,
+    turn: &ScriptedTurn,
+    colleague: Option<AgentId>,
+) -> VecDeque<Bytes> {
     let mut chunks = Vec::new();
     let mut delta = |delta: Value, finish: Value| {
         chunks.push(json!({
@@ -133,7 +146,7 @@ fn pieces(script: &Script, step: u32, turn: &ScriptedTurn) -> VecDeque<Bytes> {
                     "type": "function",
                     "function": {
                         "name": call.tool.name(),
-                        "arguments": call.arguments().to_string(),
+                        "arguments": call.arguments(colleague).to_string(),
                     },
                 });
                 delta(

@@ -1,4 +1,4 @@
-//! The service that HTTP tools call.
+//! The service that HTTP tools call, and a server that speaks the Model Context Protocol.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 use rand::Rng as _;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::UnderWay;
@@ -28,6 +28,7 @@ pub(crate) fn router(seed: u64, history: Arc<History>) -> Router {
     Router::new()
         .route("/look_up", post(serve))
         .route("/charge", post(serve))
+        .route("/mcp", post(speak))
         .with_state(service)
 }
 
@@ -48,12 +49,55 @@ async fn serve(
     headers: HeaderMap,
     Json(about): Json<About>,
 ) -> Response {
+    match act(&service, &headers, &about.item).await {
+        Some(value) => Json(json!({ "value": value })).into_response(),
+        None => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// Answers a message of the Model Context Protocol.
+async fn speak(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    Json(message): Json<Value>,
+) -> Response {
+    let method = message["method"].as_str().unwrap_or_default();
+    let result = match method {
+        "initialize" => json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": { "tools": {} },
+            "serverInfo": { "name": "scripted", "version": "1" },
+        }),
+        "tools/list" => json!({ "tools": [{
+            "name": "ship",
+            "description": "Does something outside.",
+            "inputSchema": {
+                "type": "object",
+                "properties": { "item": { "type": "string" } },
+                "required": ["item"],
+            },
+        }] }),
+        "tools/call" => {
+            let item = message["params"]["arguments"]["item"].as_str();
+            let Some(value) = act(&service, &headers, item.unwrap_or_default()).await else {
+                return StatusCode::BAD_REQUEST.into_response();
+            };
+            let text = json!({ "value": value }).to_string();
+            json!({ "content": [{ "type": "text", "text": text }] })
+        }
+        _ => return StatusCode::ACCEPTED.into_response(),
+    };
+    Json(json!({ "jsonrpc": "2.0", "id": message["id"], "result": result })).into_response()
+}
+
+/// Does what a call asks for, and gives its value; nothing, if the call is of no effect.
+async fn act(service: &Service, headers: &HeaderMap, item: &str) -> Option<String> {
     let key = headers.get("idempotency-key");
     let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
     let Some(effect) = effect(key) else {
         let what = format!("a tool was called under the key `{key}`");
         service.history.strange_call(what);
-        return StatusCode::BAD_REQUEST.into_response();
+        return None;
     };
     let call = service.history.call_began(effect);
     let mut under_way = UnderWay::new(&service.history, call);
@@ -61,8 +105,7 @@ async fn serve(
     sleep(Duration::from_millis(pause)).await;
     under_way.pieces_read = 1;
     under_way.whole = true;
-    let value = value_of(service.seed, &about.item);
-    Json(json!({ "value": value })).into_response()
+    Some(value_of(service.seed, item))
 }
 
 /// The effect that a key names: execution, step and call.

@@ -18,6 +18,6 @@ mod wire;
 
 pub(crate) use faults::{Fault, Operation};
 pub(crate) use queues::Queues;
-pub(crate) use rows::Row;
+pub(crate) use rows::{Born, Row};
 pub(crate) use tables::Tables;
 pub(crate) use wire::serve;

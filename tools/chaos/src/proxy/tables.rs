@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::faults::{conflict, internal_error, nothing, throttled};
-use super::rows::{about, unconditional, written};
+use super::rows::{about, deaf, fenced_by, unconditional, without_table, without_wakes, written};
 use super::upstream::Upstream;
 use super::wire::{Door, Reply, Request, Response};
 use super::{Fault, Operation, Row};
@@ -46,6 +46,8 @@ pub(crate) struct Tables {
     history: Arc<History>,
     seed: u64,
     control: Option<Control>,
+    /// The name of the table of ledgers.
+    ledger: String,
     dice: Mutex<BTreeMap<Operation, Arc<Dice>>>,
     /// Requests that arrive late.
     late: TaskTracker,
@@ -70,12 +72,13 @@ impl Call {
 }
 
 impl Tables {
-    pub(crate) fn new(url: &str, history: Arc<History>, plan: &Plan) -> Self {
+    pub(crate) fn new(url: &str, history: Arc<History>, plan: &Plan, ledger: &str) -> Self {
         Self {
             upstream: Upstream::new(url),
             history,
             seed: plan.seed,
             control: plan.control,
+            ledger: ledger.to_owned(),
             dice: Mutex::default(),
             late: TaskTracker::new(),
         }
@@ -184,7 +187,11 @@ impl Tables {
 
     /// Carries a request out, and notes what it wrote.
     async fn pass(&self, call: &Call) -> Reply {
-        match self.upstream.pass(&call.request).await {
+        let sent = match self.falsified(call) {
+            Some(body) => self.send(call, &body).await,
+            None => self.upstream.pass(&call.request).await,
+        };
+        match sent {
             Ok(response) => {
                 if response.status() == StatusCode::OK {
                     self.note(call);
@@ -193,6 +200,24 @@ impl Tables {
             }
             // The embedded service is ending.
             Err(_) => Reply::HangUp,
+        }
+    }
+
+    /// What a control makes of a transaction of a worker.
+    fn falsified(&self, call: &Call) -> Option<Value> {
+        if !matches!(call.who, Party::Worker(_)) || !call.operation.is_transaction() {
+            return None;
+        }
+        let ends = || {
+            let rows = written(&call.operation, &call.body);
+            let mut rows = rows.iter();
+            rows.any(|row| matches!(row, Row::Execution { ended: true, .. }))
+        };
+        match self.control? {
+            Control::ForgottenCallers => ends().then(|| without_wakes(&call.body)),
+            Control::DeafWorkers => Some(deaf(&call.body)),
+            Control::FreeCalls => Some(without_table(&call.body, &self.ledger)),
+            Control::LostWrites | Control::StaleWrites => None,
         }
     }
 
@@ -207,7 +232,8 @@ impl Tables {
 
     /// Holds a request back until its attempt is over, and then carries it out: it must be refused.
     async fn arrive_late(&self, call: Call) {
-        let job = self.history.jobs_about(&call.about).first().copied();
+        let first = || self.history.jobs_about(&call.about).first().copied();
+        let job = fenced_by(&call.body).or_else(first);
         let fence = || job.and_then(|job| self.history.fence(job));
         let (begun, before) = (Instant::now(), fence());
         while fence() == before && begun.elapsed() < LATEST {
@@ -216,7 +242,7 @@ impl Tables {
         let stale = fence() != before;
         let strips = stale && self.control == Some(Control::StaleWrites);
         let response = if strips {
-            self.strip(&call).await
+            self.send(&call, &unconditional(&call.body)).await
         } else {
             self.upstream.pass(&call.request).await
         };
@@ -232,8 +258,9 @@ impl Tables {
         }
     }
 
-    async fn strip(&self, call: &Call) -> anyhow::Result<Response> {
-        let body = Bytes::from(unconditional(&call.body).to_string());
+    /// Sends a request with another body.
+    async fn send(&self, call: &Call, body: &Value) -> anyhow::Result<Response> {
+        let body = Bytes::from(body.to_string());
         let mut head = call.request.head.clone();
         head.headers.remove("x-amz-content-sha256");
         self.upstream.pass(&Request { head, body }).await
