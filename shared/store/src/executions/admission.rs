@@ -205,7 +205,8 @@ impl Gate {
             return None;
         }
         let taken: BTreeSet<u32> = self.places.iter().map(|place| place.number).collect();
-        let number = (0..limit).find(|number| !taken.contains(number))?;
+        let number = numbers(self.line.runs[next].execution, limit)
+            .find(|number| !taken.contains(number))?;
         let run = self.line.runs.remove(next);
         self.places.push(Place {
             org: run.org,
@@ -295,6 +296,14 @@ impl Gate {
         };
         Some(Change::Replace(seen, place.version))
     }
+}
+
+/// The numbers of places in the order in which a run looks for a free one. Each begins elsewhere: of
+/// those who come at the same moment, all but one would find the first one taken.
+fn numbers(execution: ExecutionId, limit: u32) -> impl Iterator<Item = u32> {
+    let first = execution.as_u128() % u128::from(limit.max(1));
+    let first = u32::try_from(first).unwrap_or_default();
+    (first..limit).chain(0..first)
 }
 
 /// The version that the place of a run begins with. No other run's places have versions near it:

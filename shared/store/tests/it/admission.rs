@@ -12,7 +12,7 @@ use domain::execution::Execution;
 use futures::future::join_all;
 use kernel::{AgentId, Clock as _, ConversationId, SystemClock};
 use store::conversations::TurnRefused;
-use store::executions::NewRun;
+use store::executions::{MAX_PLACES, NewRun};
 use store::{CommitError, Error, Store, Tenant};
 use work::{JobState, JobStore as _};
 
@@ -67,6 +67,27 @@ async fn end(store: &Store, tenant: Tenant, run: &Execution) {
             Err(error) => panic!("{}", store::explain(&error)),
         }
     }
+}
+
+#[tokio::test]
+async fn who_comes_at_the_same_moment_does_not_want_the_same_place() {
+    const AT_ONCE: u64 = 16;
+    let stage = Stage::with_places(MAX_PLACES).await;
+    let store = &stage.store;
+    let agent = agent(stage.tenant, None);
+    let meter = &store.clients().meter;
+    let before = meter.count();
+    let queued = (0..AT_ONCE).map(async |_| {
+        let executions = store.executions(stage.tenant);
+        executions.queue(&cause(), &run(store, &agent)).await
+    });
+    for queued in join_all(queued).await {
+        queued.expect("is queued");
+    }
+    // A look and a transaction for each; both again for whoever was late. If all wanted the first
+    // free place, hundreds.
+    let calls = meter.count() - before;
+    assert!((2 * AT_ONCE..4 * AT_ONCE).contains(&calls), "{calls}");
 }
 
 async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {

@@ -23,6 +23,10 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
+        Self::with_places(PLACES).await
+    }
+
+    pub async fn with_places(runs_per_org: u32) -> Self {
         let services = Services::start(Options::memory())
             .await
             .expect("services start");
@@ -46,7 +50,7 @@ impl Stage {
             agent_interactive_queue: url(work::Lane::AgentInteractive),
             agent_bulk_queue: url(work::Lane::AgentBulk),
             files_queue: url(work::Lane::Files),
-            runs_per_org: PLACES,
+            runs_per_org,
             ..StoreConfig::default()
         };
         let store = store_at(&services, &config, &services.endpoints().dynamodb);
