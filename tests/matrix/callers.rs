@@ -87,7 +87,7 @@ async fn revoked_key(world: &World, fixture: &Fixture) -> String {
 async fn an_expired_key_opens_nothing() {
     let world = World::start().await;
     let fixture = Fixture::build(&world, "one").await;
-    confirm_file(&fixture).await;
+    fixture.read_file().await;
     let instance = Instance::beside(&world);
     let soon = kernel::Clock::now(&instance.clock).plus(Duration::from_secs(600));
     let body = json!({ "name": "Short", "scopes": Permission::ALL, "expires_at": soon });
@@ -261,7 +261,7 @@ async fn a_machine_does_nothing_that_is_for_people() {
 async fn support_reads_every_org_and_changes_none() {
     let world = World::start().await;
     let fixture = Fixture::build(&world, "one").await;
-    confirm_file(&fixture).await;
+    fixture.read_file().await;
     let support = platform(&world, "sue", PlatformRole::Support)
         .await
         .for_org(fixture.admin.org());
@@ -280,11 +280,6 @@ async fn support_reads_every_org_and_changes_none() {
         }
     }
     assert_eq!(fixture.admin.list("/v1/agents").await, before);
-}
-
-async fn confirm_file(fixture: &Fixture) {
-    let path = fixture.path("/v1/files/{file_id}/confirm");
-    fixture.admin.post(&path, &json!({})).await.ok();
 }
 
 /// A person with a role outside all orgs, which operators alone can give.

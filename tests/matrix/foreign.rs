@@ -129,7 +129,8 @@ async fn an_id_of_another_org_in_a_body_is_refused_as_one_that_does_not_exist() 
     let base = ours.path("/v1/knowledge-bases/{knowledge_base_id}/documents");
     let assign = ours.path("/v1/tasks/{task_id}/assign");
     type Body = fn(&str) -> serde_json::Value;
-    let bodies: [(&str, &str, &str, Body); 9] = [
+    let link = ours.path("/v1/files/{file_id}/links");
+    let bodies: [(&str, &str, &str, Body); 10] = [
         (
             "/v1/executions",
             "agent_id",
@@ -173,6 +174,12 @@ async fn an_id_of_another_org_in_a_body_is_refused_as_one_that_does_not_exist() 
             |id| json!({ "name": "A", "scopes": ["agents:read"], "agent": id }),
         ),
         (&base, "file_id", "/file_id", |id| json!({ "file_id": id })),
+        (
+            &link,
+            "agent_id",
+            "/agent_id",
+            |id| json!({ "agent_id": id }),
+        ),
         (&upload, "knowledge_base_id", "/knowledge_base_id", |id| {
             crate::support::world::announced("a.md", b"a", Some(id))
         }),

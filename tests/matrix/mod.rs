@@ -27,7 +27,11 @@ pub fn spends_it(operation: &Operation) -> bool {
         || matches!(
             operation.id.as_str(),
             "set_task_status"
+                | "abort_file_version"
                 | "add_document"
+                | "link_file"
+                | "restore_file"
+                | "upload_file_parts"
                 | "accept_invitation"
                 | "answer_approval"
                 | "input_to_execution"

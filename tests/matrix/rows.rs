@@ -232,7 +232,29 @@ pub const ROWS: &[Row] = &[
     Row::of("get_file"),
     Row::of("delete_file"),
     Row::of("confirm_file"),
-    Row::of("download_file").after(|_, fixture| confirm(fixture).boxed()),
+    Row::of("download_file").after(|_, fixture| fixture.confirm_file().boxed()),
+    Row::of("preview_file").after(|_, fixture| fixture.read_file().boxed()),
+    Row::of("restore_file").after(|_, fixture| delete_file(fixture).boxed()),
+    Row::of("list_file_versions"),
+    Row::of("upload_file_version")
+        .body(|_| fixture::new_version(b"# B"))
+        .after(|_, fixture| fixture.confirm_file().boxed()),
+    Row::of("get_file_version"),
+    Row::of("confirm_file_version"),
+    Row::of("abort_file_version").after(|_, fixture| fixture.announce_version().boxed()),
+    Row::of("upload_file_parts")
+        .body(|_| {
+            let sha256 = local::client::sha256(b"x");
+            json!({ "parts": [{ "number": 1, "sha256": sha256 }] })
+        })
+        .after(|_, fixture| fixture.announce_parts().boxed()),
+    Row::of("download_file_version").after(|_, fixture| fixture.confirm_file().boxed()),
+    Row::of("rollback_file")
+        .body(|_| json!({ "version": 1 }))
+        .after(|_, fixture| fixture.confirm_file().boxed()),
+    Row::of("list_file_links"),
+    Row::of("link_file").body(|fixture| json!({ "agent_id": fixture.id("agent_id") })),
+    Row::of("unlink_file").after(|_, fixture| fixture.link_file("agent_id").boxed()),
     Row::of("list_knowledge_bases"),
     Row::of("create_knowledge_base")
         .body(|_| json!({ "name": "Handbooks", "description": "For technicians." })),
@@ -266,9 +288,10 @@ pub fn row(operation: &Operation) -> &'static Row {
         .unwrap_or_else(|| panic!("`{}` has no row in the matrix", operation.id))
 }
 
-async fn confirm(fixture: &Fixture) {
-    let path = fixture.path("/v1/files/{file_id}/confirm");
-    fixture.admin.post(&path, &json!({})).await.ok();
+async fn delete_file(fixture: &Fixture) {
+    fixture.confirm_file().await;
+    let path = fixture.path("/v1/files/{file_id}");
+    fixture.admin.delete(&path).await.gone();
 }
 
 async fn assign(fixture: &Fixture) {

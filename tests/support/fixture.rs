@@ -1,6 +1,7 @@
 //! An org that has one of everything.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::approval::{ApprovalPolicy, ApprovalSubject};
 use domain::execution::{Effect, EffectOutcome, EffectRequest, StoredResult};
@@ -12,7 +13,7 @@ use store::executions::OfOrg;
 
 use super::asked::{self, Asked};
 use super::client::{Api, text};
-use super::world::{World, ended, eventually, tenant};
+use super::world::{World, ended, eventually, tenant, within};
 
 const DOCUMENT: &[u8] = b"# Oil\n\nThe gearbox oil is changed every 500 hours.\n";
 
@@ -43,6 +44,7 @@ impl Fixture {
             ids: BTreeMap::from([
                 ("org_id", admin.org().to_owned()),
                 ("version", "1".to_owned()),
+                (SECOND_VERSION, "2".to_owned()),
             ]),
             token: String::new(),
             link: String::new(),
@@ -263,6 +265,10 @@ impl Fixture {
         self.take_turn().await;
         world.upload(api, "second.md", DOCUMENT, Some(base)).await;
         self.set_budgets(6_000_000).await;
+        self.read_file().await;
+        self.announce_version().await;
+        self.link_file("agent_id").await;
+        self.link_file("other_agent_id").await;
         let swarm = json!({ "name": "Second", "coordinator": self.id("agent_id") });
         api.create("/v1/swarms", &swarm).await;
         self.tell_swarm().await;
@@ -275,6 +281,55 @@ impl Fixture {
             (api.list("/v1/audit").await.len() > 2).then_some(())
         })
         .await;
+    }
+
+    /// Confirms the file, whether it was confirmed before or not.
+    pub async fn confirm_file(&self) {
+        let confirm = self.path("/v1/files/{file_id}/confirm");
+        self.admin.post(&confirm, &json!({})).await.ok();
+    }
+
+    /// Has the file read, and its document indexed.
+    pub async fn read_file(&self) {
+        self.confirm_file().await;
+        within("the file is read", async {
+            while !self.is_read().await {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        })
+        .await;
+    }
+
+    async fn is_read(&self) -> bool {
+        let documents = self.path("/v1/knowledge-bases/{knowledge_base_id}/documents");
+        let file = self.id("file_id");
+        let documents = self.admin.list(&documents).await;
+        documents
+            .iter()
+            .any(|one| one["file"] == file && one["status"] == "ready")
+    }
+
+    /// Confirms the file, and announces a second content.
+    pub async fn announce_version(&self) {
+        self.confirm_file().await;
+        let path = self.path("/v1/files/{file_id}/versions");
+        self.admin.create(&path, &new_version(b"# B")).await;
+    }
+
+    /// Confirms the file, and announces a second content that is too large for one request.
+    pub async fn announce_parts(&self) {
+        self.confirm_file().await;
+        let path = self.path("/v1/files/{file_id}/versions");
+        let mut body = new_version(b"# B");
+        body["size_bytes"] = json!(domain::file::MAX_REQUEST_BYTES + 1);
+        self.admin.create(&path, &body).await;
+    }
+
+    /// Links the file to an agent.
+    pub async fn link_file(&self, agent: &str) {
+        let path = self.path("/v1/files/{file_id}/links");
+        let body = json!({ "agent_id": self.id(agent) });
+        self.admin.create(&path, &body).await;
     }
 
     /// The id that a path parameter stands for.
@@ -306,7 +361,8 @@ impl Fixture {
     /// The same path to things that do not exist anywhere. The org stays.
     pub fn path_to_nothing(&self, template: &str) -> String {
         fill(template, |parameter| match parameter {
-            "org_id" | "version" => self.id(parameter).to_owned(),
+            "org_id" => self.id(parameter).to_owned(),
+            "version" => self.id(meant(template, parameter)).to_owned(),
             "sha256" => "0".repeat(64),
             _ => nobodys(self.id(parameter)),
         })
@@ -317,6 +373,8 @@ impl Fixture {
     }
 }
 
+/// The content of the file that is being uploaded, among the ids.
+const SECOND_VERSION: &str = "second_version";
 /// The execution that waits for an answer, among the ids.
 const ASKING: &str = "asking_execution_id";
 /// The execution of the swarm, among the ids.
@@ -327,6 +385,7 @@ const LARGE_RESULT: &[u8] = b"the whole of it";
 /// a swarm.
 fn meant<'a>(template: &str, parameter: &'a str) -> &'a str {
     match parameter {
+        "version" if template.ends_with("/abort") || template.ends_with("/parts") => SECOND_VERSION,
         "execution_id" if template.ends_with("/input") => ASKING,
         "execution_id" if template.starts_with("/v1/swarms/") => SWARMING,
         _ => parameter,
@@ -359,6 +418,15 @@ pub fn nobodys(id: &str) -> String {
         })
         .collect();
     format!("{prefix}_{digits}")
+}
+
+/// The announcement of a further content of a file.
+pub fn new_version(content: &[u8]) -> Value {
+    json!({
+        "content_type": "text/markdown",
+        "size_bytes": content.len(),
+        "sha256": local::client::sha256(content),
+    })
 }
 
 /// A tool that asks a service elsewhere.

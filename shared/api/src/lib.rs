@@ -49,6 +49,8 @@ pub use problem::{FieldProblem, Problem};
 pub use query::Query;
 pub use request::RequestContext;
 pub use resource::{Granted, Owned, Read, Resource, Write};
-pub use resources::{AgentAccount, ExecutionAccount, Membership, SwarmWork};
+pub use resources::{
+    AgentAccount, DeletedFile, ExecutionAccount, FileContent, Membership, SwarmWork,
+};
 pub use routes::{Documentation, Line, Routes, Table, macros};
 pub use service::{service, service_of};

@@ -7,7 +7,7 @@ use domain::audit::AuditEntry;
 use domain::budget::{Account, Budget};
 use domain::conversation::Conversation;
 use domain::execution::Execution;
-use domain::file::File;
+use domain::file::{File, FileLink, FileVersion, LinkTarget};
 use domain::knowledge::{Document, KnowledgeBase};
 use domain::memory::Memory;
 use domain::org::{Invitation, Member, Org};
@@ -215,6 +215,73 @@ resource!(
     FileRead,
     FileWrite,
     |store, tenant, id, _path| { store.files(tenant).get(id).await }
+);
+
+/// A file that was deleted and can be restored.
+#[derive(Debug, Clone)]
+pub struct DeletedFile {
+    pub file: File,
+}
+
+resource!(
+    DeletedFile,
+    FileId,
+    "file_id",
+    "file",
+    FileRead,
+    FileWrite,
+    |store, tenant, id, _path| {
+        let file = store.files(tenant).get_any(id).await?;
+        let now = store.now();
+        Ok(file
+            .filter(|file| file.may_be_restored(now))
+            .map(|file| Self { file }))
+    }
+);
+
+/// One of the contents of a file.
+#[derive(Debug, Clone)]
+pub struct FileContent {
+    pub file: File,
+    pub content: FileVersion,
+}
+
+resource!(
+    FileContent,
+    u32,
+    "version",
+    "file version",
+    FileRead,
+    FileWrite,
+    |store, tenant, number, path| {
+        let Some(id) = path.get::<FileId>("file_id") else {
+            return Ok(None);
+        };
+        let files = store.files(tenant);
+        let Some(file) = files.get(id).await? else {
+            return Ok(None);
+        };
+        let content = files.version(id, number).await?;
+        Ok(content.map(|content| Self { file, content }))
+    }
+);
+resource!(
+    FileLink,
+    AgentId,
+    "agent_id",
+    "link of a file",
+    FileRead,
+    FileWrite,
+    |store, tenant, id, path| {
+        let Some(file) = path.get::<FileId>("file_id") else {
+            return Ok(None);
+        };
+        let files = store.files(tenant);
+        if files.get(file).await?.is_none() {
+            return Ok(None);
+        }
+        files.link_to(file, LinkTarget::Agent { id }).await
+    }
 );
 resource!(
     KnowledgeBase,

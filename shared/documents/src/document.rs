@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::format::Format;
+use crate::picture::Picture;
 
 /// What stands between two sections in [`Document::text`].
 pub(crate) const SECTION_BREAK: &str = "\n\n";
@@ -34,6 +35,9 @@ pub struct About {
     pub outline: Vec<Heading>,
     /// The length of [`Document::text`] in characters.
     pub characters: u64,
+    /// The picture that the file is, made small. It has no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
     /// What could not be read, one sentence each; empty when everything was.
     pub warnings: Vec<String>,
 }

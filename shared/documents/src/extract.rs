@@ -19,6 +19,7 @@ use crate::document::{About, Document, Section};
 use crate::format::Format;
 use crate::input::Input;
 use crate::limits::{Deadline, Limits};
+use crate::picture;
 use crate::rejection::Rejection;
 
 pub(crate) use builder::Sink;
@@ -51,6 +52,13 @@ pub(crate) fn extract_from(
     limits: &Limits,
     sink: &mut Sink<'_>,
 ) -> Result<About, Rejection> {
+    if format.is_picture() {
+        return Ok(About {
+            format,
+            picture: Some(picture::shrink(input.whole(limits.input_bytes)?, format)?),
+            ..About::default()
+        });
+    }
     let text_limit = if format.is_streamed() {
         limits.streamed_text_bytes
     } else {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::extract::{Language, looks_like_mail, ooxml, text};
 use crate::input::Input;
 use crate::limits::Limits;
+use crate::picture;
 use crate::rejection::Rejection;
 
 /// The kinds of file that can be read.
@@ -33,6 +34,10 @@ pub enum Format {
     Text,
     /// Rows of values between commas, semicolons, tabs or bars.
     Csv,
+    /// A picture.
+    Jpeg,
+    Png,
+    Webp,
 }
 
 /// Names that promise a format which is never text.
@@ -72,6 +77,11 @@ impl Format {
         matches!(self, Self::Markdown | Self::Code | Self::Text | Self::Csv)
     }
 
+    /// Whether it holds no text, and is made small instead.
+    pub(crate) fn is_picture(self) -> bool {
+        matches!(self, Self::Jpeg | Self::Png | Self::Webp)
+    }
+
     fn of_head(bytes: &[u8], is_whole: bool, file_name: &str) -> Result<Self, Rejection> {
         let extension = extension(file_name);
         if bytes.is_empty() {
@@ -79,6 +89,9 @@ impl Format {
         }
         if pdf_start(bytes) == Some(0) {
             return Ok(Self::Pdf);
+        }
+        if let Some(picture) = picture::format(bytes) {
+            return Ok(picture);
         }
         if is_archive(bytes) {
             return ooxml::kind(bytes);
@@ -123,6 +136,9 @@ impl Format {
             Self::Html => "text/html",
             Self::Text | Self::Code => "text/plain",
             Self::Csv => "text/csv",
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | what kind of file is it | [`Format::detect`] | `format.rs` |
 //! | text with its page or headings | [`extract`] | `extract.rs`, one parser per format below it |
+//! | a smaller picture of a picture | [`extract`] | `picture.rs` |
 //! | pieces that fit an embedding model | [`Chunker`], or [`chunk()`] of a whole document | `chunk.rs` |
 //! | the first two, shielded from the caller | [`process`], or [`read`] as the file comes | `isolate.rs` |
 //!
@@ -22,6 +23,7 @@ mod format;
 mod input;
 mod isolate;
 mod limits;
+mod picture;
 mod rejection;
 
 pub use chunk::{Chunk, ChunkOptions, Chunker, chunk};
@@ -30,4 +32,5 @@ pub use extract::extract;
 pub use format::Format;
 pub use isolate::{Isolation, abandoned_readers, process, read, serve_if_child};
 pub use limits::Limits;
+pub use picture::Picture;
 pub use rejection::{Measure, Rejection};

@@ -61,7 +61,7 @@ pub enum Rejection {
     /// The content is of a kind that is not read, or not the kind that the name promises.
     #[error(
         "The file cannot be read: it is {found}. PDF, Office files (DOCX, PPTX, XLSX), Markdown, \
-         HTML, CSV, mail (EML), source code and plain text can be read."
+         HTML, CSV, mail (EML), source code, plain text and pictures (JPEG, PNG, WebP) can be read."
     )]
     UnsupportedType {
         /// What the content is, as a noun phrase.
@@ -105,6 +105,8 @@ pub enum Measure {
     Text,
     /// Entries of the archive.
     ArchiveEntries,
+    /// Pixels of a picture.
+    Pixels,
     /// One row of a table, in bytes.
     Row,
 }
@@ -112,7 +114,7 @@ pub enum Measure {
 impl Measure {
     fn amount(self, limit: u64) -> String {
         match self {
-            Self::ArchiveEntries => limit.to_string(),
+            Self::ArchiveEntries | Self::Pixels => limit.to_string(),
             Self::File | Self::Text | Self::Row if limit >= 1024 * 1024 => {
                 format!("{} MiB", limit / (1024 * 1024))
             }
@@ -127,6 +129,7 @@ impl std::fmt::Display for Measure {
             Self::File => "its size",
             Self::Text => "the text in it",
             Self::ArchiveEntries => "the number of parts in it",
+            Self::Pixels => "the number of its pixels",
             Self::Row => "one row of it",
         })
     }

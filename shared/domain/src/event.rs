@@ -86,6 +86,15 @@ event_kinds! {
     FileProcessed, "file.processed";
     FileFailed, "file.failed";
     FileDeleted, "file.deleted";
+    FileRestored, "file.restored";
+    FilePurged, "file.purged";
+    FileUploadExpired, "file.upload_expired";
+    FileVersionRequested, "file.version_requested";
+    FileVersionAdded, "file.version_added";
+    FileVersionAbandoned, "file.version_abandoned";
+    FileRolledBack, "file.rolled_back";
+    FileLinked, "file.linked";
+    FileUnlinked, "file.unlinked";
     KnowledgeBaseCreated, "knowledge_base.created";
     KnowledgeBaseUpdated, "knowledge_base.updated";
     KnowledgeBaseDeleted, "knowledge_base.deleted";

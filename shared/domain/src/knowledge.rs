@@ -22,6 +22,10 @@ pub struct KnowledgeBase {
     pub updated_at: Timestamp,
 }
 
+const fn first() -> u32 {
+    1
+}
+
 /// A file as part of a knowledge base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Document {
@@ -31,6 +35,10 @@ pub struct Document {
     /// The name of the file.
     pub name: String,
     pub status: DocumentStatus,
+    /// Which content of the file it is about.
+    #[serde(default = "first")]
+    #[schema(minimum = 1)]
+    pub content_version: u32,
     /// The number of chunks that can be found.
     pub chunks: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -51,6 +59,16 @@ pub enum DocumentStatus {
     Ready,
     /// It cannot be searched; `failure` says why.
     Failed,
+    /// Its file was deleted. It comes back if the file is restored.
+    Withdrawn,
+}
+
+impl DocumentStatus {
+    /// Whether its chunks may answer a query, as far as they are there.
+    #[must_use]
+    pub const fn may_be_found(self) -> bool {
+        matches!(self, Self::Indexing | Self::Ready)
+    }
 }
 
 /// The unit of retrieval: a piece of a document with the place it came from.
@@ -61,6 +79,10 @@ pub struct Chunk {
     pub file: FileId,
     /// The name of the document.
     pub document: String,
+    /// Which content of the file it is from.
+    #[serde(default = "first")]
+    #[schema(minimum = 1)]
+    pub content_version: u32,
     /// The chunk's number in its document, from 0.
     pub ordinal: u32,
     pub text: String,

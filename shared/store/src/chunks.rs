@@ -153,7 +153,8 @@ impl Knowledge<'_> {
     }
 
     /// The chunks of these knowledge bases nearest to `vector`, best first, at most `limit` (which
-    /// is at most 100). Chunks of documents that were taken out meanwhile are not among them.
+    /// is at most 100). Not among them are chunks of documents that were taken out meanwhile, whose
+    /// file was deleted or cannot be read, and those of an earlier content.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
@@ -248,13 +249,23 @@ impl Knowledge<'_> {
         keys.sort_unstable_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
         keys.dedup();
         let documents: Vec<Document> = self.store.get_batch(&keys).await?;
-        let there: HashSet<(KnowledgeBaseId, FileId)> = documents
+        let there: HashSet<(KnowledgeBaseId, FileId, u32)> = documents
             .iter()
-            .map(|document| (document.knowledge_base, document.file))
+            .filter(|document| document.status.may_be_found())
+            .map(|document| {
+                (
+                    document.knowledge_base,
+                    document.file,
+                    document.content_version,
+                )
+            })
             .collect();
         Ok(passages
             .into_iter()
-            .filter(|passage| there.contains(&(passage.chunk.knowledge_base, passage.chunk.file)))
+            .filter(|passage| {
+                let chunk = &passage.chunk;
+                there.contains(&(chunk.knowledge_base, chunk.file, chunk.content_version))
+            })
             .collect())
     }
 

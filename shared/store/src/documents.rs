@@ -19,7 +19,7 @@ use work::{Fence, Lane, NewJob};
 use crate::files::MAX_FILE_ATTEMPTS;
 use crate::keys::{self, Key};
 use crate::knowledge::Knowledge;
-use crate::read::Order;
+use crate::read::{Order, Verdict};
 use crate::record::Record;
 use crate::{Cause, Commit, Error, ReadError};
 
@@ -50,11 +50,21 @@ impl Record for Document {
 }
 
 impl Knowledge<'_> {
-    /// A file as part of a knowledge base.
+    /// A file as part of a knowledge base, unless it was deleted.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn document(
+        &self,
+        base: KnowledgeBaseId,
+        file: FileId,
+    ) -> Result<Option<Document>, ReadError> {
+        let document = self.any_document(base, file).await?;
+        Ok(document.filter(|document| document.status != DocumentStatus::Withdrawn))
+    }
+
+    /// A file as part of a knowledge base, even if it was deleted and can be restored.
+    async fn any_document(
         &self,
         base: KnowledgeBaseId,
         file: FileId,
@@ -64,7 +74,7 @@ impl Knowledge<'_> {
             .await
     }
 
-    /// The documents of a knowledge base, newest file first.
+    /// The documents of a knowledge base, newest file first, without those of deleted files.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
@@ -73,13 +83,25 @@ impl Knowledge<'_> {
         base: KnowledgeBaseId,
         page: &PageRequest,
     ) -> Result<Page<Document>, ReadError> {
+        let list = keys::documents(self.tenant.org(), base);
+        let there =
+            |document: &Document| Verdict::take_if(document.status != DocumentStatus::Withdrawn);
         self.store
-            .page(
-                &keys::documents(self.tenant.org(), base),
-                page,
-                Order::Descending,
-            )
+            .page_where(&list, page, Order::Descending, there)
             .await
+    }
+
+    /// A file in all the knowledge bases that it names, those of a deleted file too.
+    pub(crate) async fn documents_of(&self, file: &File) -> Result<Vec<Document>, ReadError> {
+        if file.knowledge_bases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<Key> = file
+            .knowledge_bases
+            .iter()
+            .map(|base| keys::document(self.tenant.org(), *base, file.id))
+            .collect();
+        self.store.get_batch(&keys).await
     }
 
     /// Makes a file part of a knowledge base. If it is processed already, its chunks are embedded
@@ -144,7 +166,7 @@ impl Knowledge<'_> {
     ) -> Result<bool, Error> {
         let mut tries = 0;
         loop {
-            let Some(document) = self.document(base, file).await? else {
+            let Some(document) = self.any_document(base, file).await? else {
                 return Ok(false);
             };
             let file = self.store.files(self.tenant).get_any(file).await?;
@@ -161,8 +183,10 @@ impl Knowledge<'_> {
         cause: &Cause,
         base: KnowledgeBaseId,
     ) -> Result<(), Error> {
+        let list = keys::documents(self.tenant.org(), base);
         loop {
-            let page = self.documents(base, &PageRequest::first(100)).await?;
+            let first = PageRequest::first(100);
+            let page: Page<Document> = self.store.page(&list, &first, Order::Descending).await?;
             for document in &page.items {
                 self.remove(cause, base, document.file).await?;
             }
@@ -286,6 +310,19 @@ impl Knowledge<'_> {
             .correlation_id(&cause.correlation_id)
     }
 
+    /// The document as it stands next, about a content of its file.
+    pub(crate) fn restated(
+        &self,
+        current: &Document,
+        status: DocumentStatus,
+        file: &File,
+    ) -> Document {
+        Document {
+            content_version: file.content_version,
+            ..self.next(current, status, None)
+        }
+    }
+
     fn next(
         &self,
         current: &Document,
@@ -320,6 +357,7 @@ impl Knowledge<'_> {
             file: file.id,
             name: file.name.clone(),
             status: DocumentStatus::Indexing,
+            content_version: file.content_version,
             chunks: 0,
             failure: None,
             created_at: now,

@@ -3,7 +3,7 @@
 //! Text and chunks are kept in parts of the same number of characters or chunks, so that a place in
 //! them is found without a directory, and neither is ever held whole.
 
-use kernel::FileId;
+use domain::file::Content;
 
 use crate::objects::ObjectError;
 use crate::{Store, Tenant};
@@ -19,30 +19,29 @@ const MAX_TEXT_PART_BYTES: u64 = 4 * TEXT_PART_CHARACTERS as u64;
 const MAX_CHUNK_PART_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_OUTLINE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What was extracted from one file.
+/// What was extracted from one content of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Extracted<'a> {
     store: &'a Store,
     tenant: Tenant,
-    file: FileId,
+    content: Content,
 }
 
 impl Store {
-    /// What was extracted from a file of an org.
+    /// What was extracted from a content of a file of an org.
     #[must_use]
-    pub fn extracted(&self, tenant: Tenant, file: FileId) -> Extracted<'_> {
+    pub fn extracted(&self, tenant: Tenant, content: Content) -> Extracted<'_> {
         Extracted {
             store: self,
             tenant,
-            file,
+            content,
         }
     }
 }
 
 impl Extracted<'_> {
     fn key(&self, name: &str) -> String {
-        let org = self.tenant.org();
-        format!("orgs/{org}/files/{}/{name}", self.file)
+        self.store.objects(self.tenant).key(self.content, name)
     }
 
     fn text_key(&self, part: u32) -> String {

@@ -1,18 +1,27 @@
 //! Files: what was uploaded, and what became of it.
+//!
+//! A file's row says which of its contents it has; each content that was ever announced has a row
+//! of its own ([`versions`]). Whoever changes what a file is does so under the version that they
+//! have read, so that of two who meet one has to look again.
+
+pub mod checksums;
+pub mod deletion;
+pub mod links;
+pub mod list;
+pub mod versions;
 
 use domain::event::EventKind;
 use domain::execution::Failure;
 use domain::file::{File, FileStatus};
-use domain::knowledge::KnowledgeBase;
+use domain::knowledge::{DocumentStatus, KnowledgeBase};
 use kernel::FileId;
-use kernel::cursor::{Page, PageRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use work::{Fence, Lane, NewJob};
 
+use self::versions::UploadPlan;
 use crate::documents::INDEX_JOB;
-use crate::keys::{self, Key};
-use crate::read::Order;
+use crate::keys::{self, IndexKeys, Key};
 use crate::record::Record;
 use crate::{Cause, Commit, Error, ReadError, Store, Tenant};
 
@@ -57,6 +66,12 @@ impl Record for File {
         keys::file(self.org, self.id)
     }
 
+    fn indexes(&self) -> IndexKeys {
+        let listed = self.status != FileStatus::Deleted;
+        let name = listed.then_some(self.name.as_str());
+        keys::file_indexes(self.org, self.id, name, self.status.name())
+    }
+
     fn version(&self) -> u64 {
         self.version
     }
@@ -90,43 +105,12 @@ impl Files<'_> {
         Ok(file.filter(|file| file.status != FileStatus::Deleted))
     }
 
-    /// The file with this id, even if it was deleted: for the job that removes its content.
+    /// The file with this id, even if it was deleted.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn get_any(&self, id: FileId) -> Result<Option<File>, ReadError> {
         self.store.get(&keys::file(self.tenant.org(), id)).await
-    }
-
-    /// Files, newest first, without those that were deleted.
-    ///
-    /// # Errors
-    /// [`ReadError`] if the store does not answer.
-    pub async fn page(&self, page: &PageRequest) -> Result<Page<File>, ReadError> {
-        let list = keys::files(self.tenant.org());
-        let mut items: Vec<File> = Vec::new();
-        let mut after = page.after.clone();
-        loop {
-            let missing = page
-                .limit
-                .saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
-            let request = PageRequest {
-                limit: missing,
-                after,
-            };
-            let found: Page<File> = self.store.page(&list, &request, Order::Descending).await?;
-            items.extend(
-                found
-                    .items
-                    .into_iter()
-                    .filter(|f| f.status != FileStatus::Deleted),
-            );
-            let full = items.len() >= page.limit as usize;
-            match found.next {
-                Some(next) if !full => after = Some(next),
-                next => return Ok(Page { items, next }),
-            }
-        }
     }
 
     /// Notes a file whose upload is about to be offered, as part of a knowledge base if one is
@@ -138,6 +122,7 @@ impl Files<'_> {
         &self,
         cause: &Cause,
         file: File,
+        plan: UploadPlan,
         base: Option<&KnowledgeBase>,
     ) -> Result<File, Error> {
         let file = File {
@@ -152,7 +137,12 @@ impl Files<'_> {
             file.id,
             data,
         );
-        let mut commit = Commit::new(self.tenant).create(&file).event(event);
+        let content = versions::first(&file, plan);
+        let mut commit = Commit::new(self.tenant)
+            .create(&file)
+            .create(&content)
+            .event(event)
+            .job(self.expiry(cause, &content));
         if let Some(base) = base {
             let knowledge = self.store.knowledge(self.tenant);
             let document = knowledge.new_document(base.id, &file);
@@ -162,54 +152,13 @@ impl Files<'_> {
         Ok(file)
     }
 
-    /// Hands an uploaded file to a worker.
-    ///
-    /// # Errors
-    /// [`Error::Commit`], as `Changed` if the file is no longer at `current`'s version.
-    pub async fn confirm(&self, cause: &Cause, current: &File) -> Result<File, Error> {
-        let file = self.next(current, FileStatus::Processing);
-        let event = self.store.event(
-            self.tenant,
-            cause,
-            EventKind::FileConfirmed,
-            file.id,
-            json!({ "name": file.name }),
-        );
-        let commit = Commit::new(self.tenant)
-            .replace(&file, current.version)
-            .event(event)
-            .job(self.job(PROCESS_JOB, cause, file.id));
-        self.store.commit(commit).await?;
-        Ok(file)
-    }
-
-    /// Deletes a file: it is gone at once, its content and chunks are removed by a job.
-    ///
-    /// # Errors
-    /// [`Error::Commit`], as `Changed` if the file is no longer at `current`'s version.
-    pub async fn delete(&self, cause: &Cause, current: &File) -> Result<(), Error> {
-        let file = self.next(current, FileStatus::Deleted);
-        let event = self.store.event(
-            self.tenant,
-            cause,
-            EventKind::FileDeleted,
-            file.id,
-            json!({ "name": file.name }),
-        );
-        let commit = Commit::new(self.tenant)
-            .replace(&file, current.version)
-            .event(event)
-            .job(self.job(PURGE_JOB, cause, file.id));
-        Ok(self.store.commit(commit).await?)
-    }
-
     /// Notes what a file turned out to be, and has its chunks embedded into every knowledge base
     /// that it is part of.
     ///
     /// # Errors
     /// [`Error::Commit`], as `FenceLost` if the attempt no longer holds its job, as `Changed` if
-    /// the file is no longer at `current`'s version: it was deleted, or put into or taken out of a
-    /// knowledge base.
+    /// the file is no longer at `current`'s version: it was deleted, put into or taken out of a
+    /// knowledge base, or has another content. [`Error::Read`].
     pub async fn processed(
         &self,
         fence: Fence,
@@ -241,8 +190,16 @@ impl Files<'_> {
             .replace(&file, current.version)
             .event(event);
         let knowledge = self.store.knowledge(self.tenant);
-        for base in &file.knowledge_bases {
-            commit = commit.job(knowledge.job(INDEX_JOB, cause, *base, file.id));
+        for document in knowledge.documents_of(&file).await? {
+            // A job that still brings in an earlier content finds its document changed.
+            if document.status != DocumentStatus::Indexing
+                || document.content_version != file.content_version
+            {
+                let next = knowledge.restated(&document, DocumentStatus::Indexing, &file);
+                commit = commit.replace(&next, document.version);
+            }
+            let base = document.knowledge_base;
+            commit = commit.job(knowledge.job(INDEX_JOB, cause, base, file.id));
         }
         Ok(self.store.commit(commit).await?)
     }
@@ -250,7 +207,7 @@ impl Files<'_> {
     /// Notes that a file cannot be read, and why; its documents fail with it.
     ///
     /// # Errors
-    /// As [`processed`](Self::processed); also [`Error::Read`].
+    /// As [`processed`](Self::processed).
     pub async fn failed(
         &self,
         fence: Fence,
@@ -271,23 +228,9 @@ impl Files<'_> {
             .replace(&file, current.version)
             .event(event);
         let knowledge = self.store.knowledge(self.tenant);
-        for base in &file.knowledge_bases {
-            if let Some(document) = knowledge.document(*base, file.id).await? {
-                commit = knowledge.fail_document(commit, cause, &document, failure);
-            }
+        for document in knowledge.documents_of(&file).await? {
+            commit = knowledge.fail_document(commit, cause, &document, failure);
         }
-        Ok(self.store.commit(commit).await?)
-    }
-
-    /// Forgets a deleted file, once nothing of it is left.
-    ///
-    /// # Errors
-    /// [`Error::Commit`], as `FenceLost` if the attempt no longer holds its job, as `Changed` if
-    /// the file is no longer at `current`'s version.
-    pub async fn forget(&self, fence: Fence, current: &File) -> Result<(), Error> {
-        let commit = Commit::new(self.tenant)
-            .fenced_by(fence)
-            .delete(current, current.version);
         Ok(self.store.commit(commit).await?)
     }
 
@@ -301,13 +244,12 @@ impl Files<'_> {
     }
 
     fn job(&self, kind: &str, cause: &Cause, file: FileId) -> NewJob {
-        NewJob::new(
-            self.tenant.org(),
-            kind,
-            Lane::Files,
-            json!({ "file": file }),
-        )
-        .max_attempts(MAX_FILE_ATTEMPTS)
-        .correlation_id(&cause.correlation_id)
+        self.job_with(kind, cause, json!({ "file": file }))
+    }
+
+    fn job_with(&self, kind: &str, cause: &Cause, payload: serde_json::Value) -> NewJob {
+        NewJob::new(self.tenant.org(), kind, Lane::Files, payload)
+            .max_attempts(MAX_FILE_ATTEMPTS)
+            .correlation_id(&cause.correlation_id)
     }
 }

@@ -329,6 +329,98 @@ pub(crate) fn files(org: OrgId) -> Collection {
     collection(Table::Core, format!("ORG#{org}#FILE"))
 }
 
+/// The most bytes of a name that order a list: a sort key has at most 1,024, and a cursor holds one.
+const NAME_KEY_BYTES: usize = 256;
+
+/// Files are listed by name without regard to case.
+pub(crate) fn file_name_sort_key(name: &str) -> String {
+    let name = name.to_lowercase();
+    name[..name.floor_char_boundary(NAME_KEY_BYTES)].to_owned()
+}
+
+pub(crate) fn files_by_name(org: OrgId) -> Collection {
+    Collection {
+        table: Table::Core,
+        index: Index::Gsi1,
+        pk: format!("ORG#{org}#FILE#NAME"),
+        prefix: "",
+    }
+}
+
+pub(crate) fn files_with_status(org: OrgId, status: &str) -> Collection {
+    Collection {
+        table: Table::Core,
+        index: Index::Gsi2,
+        pk: format!("ORG#{org}#FILE#STATUS#{status}"),
+        prefix: "",
+    }
+}
+
+/// Deleted files are listed by status alone.
+pub(crate) fn file_indexes(
+    org: OrgId,
+    file: FileId,
+    name: Option<&str>,
+    status: &str,
+) -> IndexKeys {
+    IndexKeys {
+        gsi1: name.map(|name| {
+            (
+                format!("ORG#{org}#FILE#NAME"),
+                format!("{}#{file}", file_name_sort_key(name)),
+            )
+        }),
+        gsi2: Some((format!("ORG#{org}#FILE#STATUS#{status}"), file.to_string())),
+        due: None,
+    }
+}
+
+pub(crate) fn file_version(org: OrgId, file: FileId, number: u32) -> Key {
+    key(
+        Table::Core,
+        format!("ORG#{org}#FILE#{file}#VERSION"),
+        format!("{number:010}"),
+    )
+}
+
+pub(crate) fn file_versions(org: OrgId, file: FileId) -> Collection {
+    collection(Table::Core, format!("ORG#{org}#FILE#{file}#VERSION"))
+}
+
+/// That a file has, or had, a content with this checksum.
+pub(crate) fn file_checksum(org: OrgId, sha256: &str, file: FileId) -> Key {
+    key(Table::Core, format!("ORG#{org}#FILE#SHA256#{sha256}"), file)
+}
+
+pub(crate) fn files_with_checksum(org: OrgId, sha256: &str) -> Collection {
+    collection(Table::Core, format!("ORG#{org}#FILE#SHA256#{sha256}"))
+}
+
+/// `target` is the kind and the id of what a file is linked to.
+pub(crate) fn file_link(org: OrgId, file: FileId, target: &str) -> Key {
+    key(Table::Core, format!("ORG#{org}#FILE#{file}#LINK"), target)
+}
+
+pub(crate) fn links_of_file(org: OrgId, file: FileId) -> Collection {
+    collection(Table::Core, format!("ORG#{org}#FILE#{file}#LINK"))
+}
+
+pub(crate) fn links_to(org: OrgId, target: &str) -> Collection {
+    Collection {
+        table: Table::Core,
+        index: Index::Gsi1,
+        pk: format!("ORG#{org}#FILE#LINK#{target}"),
+        prefix: "",
+    }
+}
+
+pub(crate) fn file_link_indexes(org: OrgId, file: FileId, target: &str) -> IndexKeys {
+    IndexKeys {
+        gsi1: Some((format!("ORG#{org}#FILE#LINK#{target}"), file.to_string())),
+        ..IndexKeys::default()
+    }
+}
+
 pub(crate) fn knowledge_base(org: OrgId, id: KnowledgeBaseId) -> Key {
     key(Table::Core, format!("ORG#{org}#KB"), id)
 }
@@ -782,6 +874,9 @@ mod tests {
             mcp_listing(o, ToolId::from_u128(9)),
             task(o, TaskId::from_u128(9)),
             file(o, f),
+            file_version(o, f, 12),
+            file_checksum(o, "AA==", f),
+            file_link(o, f, "agent#x"),
             knowledge_base(o, k),
             document(o, k, f),
             chunk(o, k, f, 31),
@@ -853,6 +948,12 @@ mod tests {
             tasks_of_agent(o, a),
             tasks_with_status(o, "todo"),
             files(o),
+            files_by_name(o),
+            files_with_status(o, "ready"),
+            file_versions(o, f),
+            files_with_checksum(o, "AA=="),
+            links_of_file(o, f),
+            links_to(o, "agent#x"),
             knowledge_bases(o),
             documents(o, k),
             chunks(o, k, f),
@@ -880,6 +981,8 @@ mod tests {
         for indexes in [
             member_indexes(o, u),
             task_indexes(o, TaskId::from_u128(9), Some(a), "todo"),
+            file_indexes(o, f, Some("Été.md"), "ready"),
+            file_link_indexes(o, f, "agent#x"),
             job_indexes(3, Some(at), JobId::from_u128(7)),
             execution_indexes(o, e, a),
             approval_indexes(o, ApprovalId::from_u128(9), e, "pending"),

@@ -1,18 +1,32 @@
 //! Files in S3: uploads that clients make themselves, and what processing keeps beside them.
 
+pub mod parts;
+
 use std::time::Duration;
 
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
-use kernel::FileId;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::file::{Content, Preview};
+use kernel::digest::Sha256;
 
 use crate::{Store, Tenant};
 
 /// How long an upload or download URL works.
 pub const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long a content that comes in parts may take, from its announcement to its confirmation.
+pub const PARTED_UPLOAD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// By how much S3's clock and ours may differ, and an upload that has begun may take longer.
+pub const UPLOAD_GRACE: Duration = Duration::from_secs(5 * 60);
+
+const PREVIEW: &str = "preview.json";
+const THUMBNAIL: &str = "thumbnail.png";
+const MAX_PREVIEW_BYTES: u64 = 64 * 1024;
 
 /// Why an object could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +51,25 @@ pub struct SignedRequest {
     pub headers: Vec<(String, String)>,
 }
 
+impl SignedRequest {
+    fn put(request: &PresignedRequest) -> Self {
+        let headers = request.headers();
+        Self {
+            method: "PUT",
+            url: request.uri().to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+}
+
 /// What S3 says of an uploaded object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedObject {
     pub size_bytes: u64,
     pub content_type: Option<String>,
-    /// Base64, where S3 computed one.
+    /// Base64, where S3 computed one of the whole.
     pub sha256: Option<String>,
 }
 
@@ -65,8 +92,14 @@ impl Store {
 }
 
 impl Objects<'_> {
-    fn content_key(&self, file: FileId) -> String {
-        format!("orgs/{}/files/{file}/content", self.tenant.org())
+    /// What belongs to one upload of a file lies together.
+    pub(crate) fn key(&self, content: Content, name: &str) -> String {
+        let Content { file, number } = content;
+        format!("orgs/{}/files/{file}/v{number}/{name}", self.tenant.org())
+    }
+
+    fn content_key(&self, content: Content) -> String {
+        self.key(content, "content")
     }
 
     fn result_key(&self, sha256: &str) -> String {
@@ -79,7 +112,7 @@ impl Objects<'_> {
     /// [`ObjectError::Unavailable`] without usable credentials.
     pub async fn presign_upload(
         &self,
-        file: FileId,
+        content: Content,
         content_type: &str,
         size_bytes: u64,
         sha256: &str,
@@ -90,21 +123,14 @@ impl Objects<'_> {
             .s3()
             .put_object()
             .bucket(&self.store.config.files_bucket)
-            .key(self.content_key(file))
+            .key(self.content_key(content))
             .content_type(content_type)
             .content_length(i64::try_from(size_bytes).unwrap_or(i64::MAX))
             .checksum_sha256(sha256)
             .presigned(presigning()?)
             .await
             .map_err(unavailable)?;
-        Ok(SignedRequest {
-            method: "PUT",
-            url: request.uri().to_owned(),
-            headers: request
-                .headers()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        })
+        Ok(SignedRequest::put(&request))
     }
 
     /// A download that the browser saves under `file_name`.
@@ -113,8 +139,17 @@ impl Objects<'_> {
     /// [`ObjectError::Unavailable`] without usable credentials.
     pub async fn presign_download(
         &self,
-        file: FileId,
+        content: Content,
         file_name: &str,
+    ) -> Result<SignedRequest, ObjectError> {
+        self.presign_get(self.content_key(content), &attachment(file_name))
+            .await
+    }
+
+    async fn presign_get(
+        &self,
+        key: String,
+        disposition: &str,
     ) -> Result<SignedRequest, ObjectError> {
         let request = self
             .store
@@ -122,8 +157,8 @@ impl Objects<'_> {
             .s3()
             .get_object()
             .bucket(&self.store.config.files_bucket)
-            .key(self.content_key(file))
-            .response_content_disposition(attachment(file_name))
+            .key(key)
+            .response_content_disposition(disposition)
             .presigned(presigning()?)
             .await
             .map_err(unavailable)?;
@@ -138,14 +173,14 @@ impl Objects<'_> {
     ///
     /// # Errors
     /// [`ObjectError::Unavailable`] if S3 does not answer.
-    pub async fn uploaded(&self, file: FileId) -> Result<Option<UploadedObject>, ObjectError> {
+    pub async fn uploaded(&self, content: Content) -> Result<Option<UploadedObject>, ObjectError> {
         let result = self
             .store
             .clients
             .s3()
             .head_object()
             .bucket(&self.store.config.files_bucket)
-            .key(self.content_key(file))
+            .key(self.content_key(content))
             .checksum_mode(ChecksumMode::Enabled)
             .send()
             .await;
@@ -153,7 +188,11 @@ impl Objects<'_> {
             Ok(output) => Ok(Some(UploadedObject {
                 size_bytes: u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0),
                 content_type: output.content_type().map(str::to_owned),
-                sha256: output.checksum_sha256().map(str::to_owned),
+                // Of a content that came in parts it is one of their checksums, and says so.
+                sha256: output
+                    .checksum_sha256()
+                    .filter(|checksum| !checksum.contains('-'))
+                    .map(str::to_owned),
             })),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_not_found()) => Ok(None),
             Err(error) => Err(unavailable(error)),
@@ -164,12 +203,67 @@ impl Objects<'_> {
     ///
     /// # Errors
     /// [`ObjectError::Missing`] or [`ObjectError::Unavailable`].
-    pub async fn content(&self, file: FileId) -> Result<ContentStream, ObjectError> {
-        let output = self.get(self.content_key(file)).await?;
+    pub async fn content(&self, content: Content) -> Result<ContentStream, ObjectError> {
+        let output = self.get(self.content_key(content)).await?;
         Ok(ContentStream {
             size_bytes: u64::try_from(output.content_length().unwrap_or(0)).unwrap_or(0),
             body: output.body,
         })
+    }
+
+    /// The SHA-256 of a content, in base64, read from its first byte to its last.
+    ///
+    /// # Errors
+    /// [`ObjectError::Missing`] or [`ObjectError::Unavailable`].
+    pub async fn sha256(&self, content: Content) -> Result<String, ObjectError> {
+        let mut stream = self.content(content).await?;
+        let mut hash = Sha256::new();
+        while let Some(piece) = stream.next().await? {
+            hash.update(&piece);
+        }
+        Ok(STANDARD.encode(hash.finish()))
+    }
+
+    /// What of a content is shown to people; `None` if it was not read.
+    ///
+    /// # Errors
+    /// [`ObjectError::TooLarge`] or [`ObjectError::Unavailable`].
+    pub async fn preview(&self, content: Content) -> Result<Option<Preview>, ObjectError> {
+        let key = self.key(content, PREVIEW);
+        match self.read(key, MAX_PREVIEW_BYTES).await {
+            Ok(json) => Ok(serde_json::from_slice(&json).ok()),
+            Err(ObjectError::Missing) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps what of a content is shown to people, with its thumbnail if it is a picture.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] if S3 does not take it.
+    pub async fn keep_preview(
+        &self,
+        content: Content,
+        preview: &Preview,
+        thumbnail: Option<Vec<u8>>,
+    ) -> Result<(), ObjectError> {
+        if let Some(png) = thumbnail {
+            let key = self.key(content, THUMBNAIL);
+            self.put(key, "image/png", png).await?;
+        }
+        let json = serde_json::to_vec(preview)
+            .unwrap_or_else(|error| unreachable!("texts and numbers: {error}"));
+        self.put(self.key(content, PREVIEW), "application/json", json)
+            .await
+    }
+
+    /// A download of the thumbnail of a picture. It was written by us, so a page may show it.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] without usable credentials.
+    pub async fn presign_thumbnail(&self, content: Content) -> Result<SignedRequest, ObjectError> {
+        self.presign_get(self.key(content, THUMBNAIL), "inline")
+            .await
     }
 
     /// A tool's result that was too large for the journal, by the SHA-256 of its content in
@@ -190,12 +284,12 @@ impl Objects<'_> {
             .await
     }
 
-    /// Removes the content of a file and what was made of it.
+    /// Removes a content of a file and what was made of it.
     ///
     /// # Errors
     /// [`ObjectError::Unavailable`] if S3 does not answer; what was removed stays removed.
-    pub async fn remove(&self, file: FileId) -> Result<(), ObjectError> {
-        let folder = format!("orgs/{}/files/{file}/", self.tenant.org());
+    pub async fn remove(&self, content: Content) -> Result<(), ObjectError> {
+        let folder = self.key(content, "");
         let s3 = self.store.clients.s3();
         let bucket = &self.store.config.files_bucket;
         loop {

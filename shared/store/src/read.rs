@@ -19,6 +19,11 @@ const BATCH_ROUNDS: u32 = 8;
 /// The most bytes of items in one page: a function's reply has at most 6 MB.
 pub(crate) const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
+/// The most rows that are looked at for one page of a filtered list.
+pub(crate) const MAX_LOOKED_AT: usize = 1_000;
+/// How many rows are read at once, after the first page, to fill a filtered one.
+pub(crate) const LOOKED_AT_ONCE: u32 = 100;
+
 /// Why nothing could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -47,6 +52,21 @@ pub enum Order {
     Ascending,
     /// Newest, or last, to oldest.
     Descending,
+}
+
+/// What becomes of an entity in a filtered list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Take,
+    Pass,
+    /// Neither this nor any behind it.
+    Stop,
+}
+
+impl Verdict {
+    pub(crate) const fn take_if(taken: bool) -> Self {
+        if taken { Self::Take } else { Self::Pass }
+    }
 }
 
 impl Store {
@@ -125,6 +145,21 @@ impl Store {
         page: &PageRequest,
         order: Order,
     ) -> Result<Page<R>, ReadError> {
+        let rows = self.rows(list, page, order).await?;
+        let items = rows.items.into_iter().map(|(_, item)| from_item(item));
+        Ok(Page {
+            items: items.collect::<Result<_, _>>()?,
+            next: rows.next,
+        })
+    }
+
+    /// One page of a list as it is stored, each item with its sort key.
+    async fn rows(
+        &self,
+        list: &Collection,
+        page: &PageRequest,
+        order: Order,
+    ) -> Result<Page<(String, Item)>, ReadError> {
         let (pk_name, sk_name) = list.index.attributes();
         let mut names = HashMap::from([("#pk".to_owned(), pk_name.to_owned())]);
         let mut values = HashMap::from([(":pk".to_owned(), AttributeValue::S(list.pk.clone()))]);
@@ -172,27 +207,63 @@ impl Store {
             let output = Box::pin(query.send()).await.map_err(ReadError::sdk)?;
             items.extend(output.items.unwrap_or_default());
             start = output.last_evaluated_key;
-            let full = items.len() > limit || fitting(&items) < items.len();
+            let full = items.len() > limit || fitting(items.iter()) < items.len();
             if start.is_none() || full {
                 break;
             }
         }
         // Sort keys below the prefix belong to other lists of the same partition.
-        items.retain(|item| {
-            let sort_key = item.get(sk_name).and_then(|sort_key| sort_key.as_s().ok());
-            sort_key.is_some_and(|sort_key| sort_key.starts_with(list.prefix))
+        let rows = items.into_iter().filter_map(|item| {
+            let sort_key = item.get(sk_name)?.as_s().ok()?.strip_prefix(list.prefix)?;
+            Some((sort_key.to_owned(), item))
         });
-        let fitting = limit.min(fitting(&items));
-        let more = items.len() > fitting;
-        items.truncate(fitting);
+        let mut rows: Vec<(String, Item)> = rows.collect();
+        let fitting = limit.min(fitting(rows.iter().map(|(_, item)| item)));
+        let more = rows.len() > fitting;
+        rows.truncate(fitting);
         let next = more
-            .then(|| items.last())
+            .then(|| rows.last())
             .flatten()
-            .and_then(|item| item.get(sk_name))
-            .and_then(|sort_key| sort_key.as_s().ok())
-            .map(|sort_key| Cursor::after(sort_key.trim_start_matches(list.prefix)));
-        let items = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
-        Ok(Page { items, next })
+            .map(|(sort_key, _)| Cursor::after(sort_key.clone()));
+        Ok(Page { items: rows, next })
+    }
+
+    /// As [`page`](Self::page), of the entities that `judge` takes. At most [`MAX_LOOKED_AT`] are
+    /// looked at, so that a page may come short, or empty, with more behind it.
+    pub(crate) async fn page_where<R: Record>(
+        &self,
+        list: &Collection,
+        page: &PageRequest,
+        order: Order,
+        judge: impl Fn(&R) -> Verdict,
+    ) -> Result<Page<R>, ReadError> {
+        let limit = page.limit.max(1) as usize;
+        let mut items: Vec<R> = Vec::new();
+        let mut request = page.clone();
+        let mut looked_at = 0;
+        loop {
+            let rows = self.rows(list, &request, order).await?;
+            let count = rows.items.len();
+            for (row, (sort_key, item)) in rows.items.into_iter().enumerate() {
+                let item: R = from_item(item)?;
+                match judge(&item) {
+                    Verdict::Take => items.push(item),
+                    Verdict::Pass => {}
+                    Verdict::Stop => return Ok(Page { items, next: None }),
+                }
+                looked_at += 1;
+                if items.len() == limit || looked_at == MAX_LOOKED_AT {
+                    let more = row + 1 < count || rows.next.is_some();
+                    let next = more.then(|| Cursor::after(sort_key));
+                    return Ok(Page { items, next });
+                }
+            }
+            if rows.next.is_none() {
+                return Ok(Page { items, next: None });
+            }
+            request.after = rows.next;
+            request.limit = request.limit.max(LOOKED_AT_ONCE);
+        }
     }
 
     /// Every entity of a list, page after page, at most `most`.
@@ -219,9 +290,9 @@ impl Store {
 }
 
 /// How many items from the front fit into one page; at least one.
-fn fitting(items: &[Item]) -> usize {
+fn fitting<'a>(items: impl Iterator<Item = &'a Item>) -> usize {
     let mut bytes = 0;
-    let fitting = items.iter().take_while(|item| {
+    let fitting = items.take_while(|item| {
         bytes += item_bytes(item);
         bytes <= MAX_PAGE_BYTES
     });

@@ -9,7 +9,7 @@ use domain::audit::AuditEntry;
 use domain::budget::{Budget, LedgerEntry};
 use domain::event::Event;
 use domain::execution::{Effect, Execution, StreamEntry};
-use domain::file::File;
+use domain::file::{File, FileLink, FileVersion};
 use domain::knowledge::{Chunk, Document, KnowledgeBase};
 use domain::org::{Invitation, Member, Org};
 use domain::swarm::{Swarm, SwarmMessage};
@@ -259,10 +259,23 @@ fn approvals_and_their_links() {
 fn files_and_knowledge() {
     unchanged::<File>(&json!({
         "id": FILE, "org": ORG, "name": "a.pdf", "content_type": "application/pdf",
-        "size_bytes": 10, "sha256": "AA==", "status": "ready", "format": "pdf", "title": "A",
+        "size_bytes": 10, "sha256": "AA==", "status": "ready", "content_version": 3,
+        "last_content_version": 4, "uploaded_as": 2, "format": "pdf", "title": "A",
         "pages": 2, "chunks": 3, "failure": { "code": "empty", "message": "No text." },
+        "deletion": { "deleted_at": AT, "purge_at": AT, "was": "ready", "purging": false },
         "knowledge_bases": [BASE], "uploaded_by": by_user(), "created_at": AT, "updated_at": AT,
         "version": 2,
+    }));
+    unchanged::<FileVersion>(&json!({
+        "org": ORG, "file": FILE, "number": 3, "status": "uploaded",
+        "content_type": "application/pdf", "size_bytes": 10, "sha256": "AA==", "uploaded_as": 2,
+        "parts": { "upload_id": "u", "count": 2, "part_bytes": 8, "last_part_bytes": 2 },
+        "upload_expires_at": AT, "uploaded_by": by_user(), "created_at": AT, "updated_at": AT,
+        "version": 2,
+    }));
+    unchanged::<FileLink>(&json!({
+        "org": ORG, "file": FILE, "target": { "kind": "agent", "id": AGENT },
+        "linked_by": by_user(), "created_at": AT,
     }));
     unchanged::<KnowledgeBase>(&json!({
         "id": BASE, "org": ORG, "name": "Handbooks", "description": "",
@@ -270,11 +283,11 @@ fn files_and_knowledge() {
     }));
     unchanged::<Document>(&json!({
         "org": ORG, "knowledge_base": BASE, "file": FILE, "name": "a.pdf", "status": "ready",
-        "chunks": 3, "created_at": AT, "updated_at": AT, "version": 2,
+        "content_version": 3, "chunks": 3, "created_at": AT, "updated_at": AT, "version": 2,
     }));
     unchanged::<Chunk>(&json!({
-        "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf", "ordinal": 1,
-        "text": "Oil.", "page": 2, "heading_path": ["1 Oil"], "start": 40, "end": 44,
+        "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf", "content_version": 3,
+        "ordinal": 1, "text": "Oil.", "page": 2, "heading_path": ["1 Oil"], "start": 40, "end": 44,
     }));
 }
 

@@ -23,11 +23,11 @@ use s3s::dto::{
     CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
     DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetObjectInput, GetObjectOutput,
     HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
-    ListBucketsOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput,
-    StreamingBlob, UploadPartInput, UploadPartOutput,
+    ListBucketsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
+    PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartInput, UploadPartOutput,
 };
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{HttpError, S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{HttpError, S3, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,20 @@ use crate::error::{Error, StartError};
 /// The longest key, in bytes of UTF-8. What is known about an object is kept
 /// in a file named by its key in Base64, and a file name has 255 bytes.
 pub const MAX_KEY_BYTES: usize = 128;
+
+/// The checksums that the headers of an upload declare.
+macro_rules! declared_checksum {
+    ($input:expr) => {
+        Checksum {
+            checksum_crc32: $input.checksum_crc32.clone(),
+            checksum_crc32c: $input.checksum_crc32c.clone(),
+            checksum_crc64nvme: $input.checksum_crc64nvme.clone(),
+            checksum_sha1: $input.checksum_sha1.clone(),
+            checksum_sha256: $input.checksum_sha256.clone(),
+            ..Checksum::default()
+        }
+    };
+}
 
 /// Makes a bucket unless it is there.
 ///
@@ -133,20 +147,10 @@ impl S3 for Objects {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         check_key(&request.input.key)?;
         self.require_bucket(&request).await?;
-        let mismatched = Arc::new(AtomicBool::new(false));
-        if let Some(body) = request.input.body.take() {
-            let declared = declared_checksum(&request.input);
-            let checked = checked_body(body, declared, Arc::clone(&mismatched));
-            request.input.body = Some(checked);
-        }
+        let declared = declared_checksum!(request.input);
+        let mismatched = check_body(&mut request.input.body, declared);
         let stored = self.files.put_object(request).await;
-        if mismatched.load(Ordering::Acquire) {
-            return Err(s3_error!(
-                BadDigest,
-                "the body does not have the declared checksum"
-            ));
-        }
-        stored
+        unless_mismatched(&mismatched, stored)
     }
 
     async fn get_object(
@@ -225,23 +229,33 @@ impl S3 for Objects {
 
     async fn upload_part(
         &self,
-        request: S3Request<UploadPartInput>,
+        mut request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        self.files.upload_part(request).await
+        let declared = declared_checksum!(request.input);
+        let mismatched = check_body(&mut request.input.body, declared);
+        let stored = self.files.upload_part(request).await;
+        unless_mismatched(&mismatched, no_upload(stored))
+    }
+
+    async fn list_parts(
+        &self,
+        request: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        self.files.list_parts(request).await
     }
 
     async fn complete_multipart_upload(
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        self.files.complete_multipart_upload(request).await
+        no_upload(self.files.complete_multipart_upload(request).await)
     }
 
     async fn abort_multipart_upload(
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        self.files.abort_multipart_upload(request).await
+        no_upload(self.files.abort_multipart_upload(request).await)
     }
 }
 
@@ -255,16 +269,31 @@ fn check_key(key: &str) -> S3Result<()> {
     Ok(())
 }
 
-/// The checksums that the headers of a `PUT` declare.
-fn declared_checksum(input: &PutObjectInput) -> Checksum {
-    Checksum {
-        checksum_crc32: input.checksum_crc32.clone(),
-        checksum_crc32c: input.checksum_crc32c.clone(),
-        checksum_crc64nvme: input.checksum_crc64nvme.clone(),
-        checksum_sha1: input.checksum_sha1.clone(),
-        checksum_sha256: input.checksum_sha256.clone(),
-        ..Checksum::default()
+/// An upload in parts that is not there is nobody's, and the file system server says so.
+fn no_upload<T>(result: S3Result<T>) -> S3Result<T> {
+    result.map_err(|error| match error.code() {
+        S3ErrorCode::AccessDenied => s3_error!(NoSuchUpload),
+        _ => error,
+    })
+}
+
+/// Has a body end with an error if it does not have the declared checksum, and the flag say so.
+fn check_body(body: &mut Option<StreamingBlob>, declared: Checksum) -> Arc<AtomicBool> {
+    let mismatched = Arc::new(AtomicBool::new(false));
+    *body = body
+        .take()
+        .map(|body| checked_body(body, declared, Arc::clone(&mismatched)));
+    mismatched
+}
+
+fn unless_mismatched<T>(mismatched: &AtomicBool, stored: S3Result<T>) -> S3Result<T> {
+    if mismatched.load(Ordering::Acquire) {
+        return Err(s3_error!(
+            BadDigest,
+            "the body does not have the declared checksum"
+        ));
     }
+    stored
 }
 
 /// Passes a body on and, when it ends with another checksum than declared,

@@ -6,7 +6,9 @@ use kernel::FileId;
 
 use crate::TRIES;
 
-/// Delete a file. It leaves every knowledge base, and its content is removed within minutes.
+/// Delete a file. It is gone at once, and no knowledge base answers from it any more. For seven days
+/// it can be restored; then everything of it is removed. A file that was never uploaded is removed
+/// without that.
 #[utoipa::path(
     delete, path = "/v1/files/{file_id}", tag = "files", operation_id = "delete_file",
     params(

@@ -1,22 +1,13 @@
 use api::{Owned, Problem, Problems, Read};
 use axum::Json;
 use axum::extract::State;
-use domain::file::{File, FileStatus};
-use kernel::{FileId, Timestamp};
-use serde::Serialize;
-use store::objects::URL_LIFETIME;
-use utoipa::ToSchema;
+use domain::file::{CHECKSUM_MISMATCH, File, FileStatus};
+use kernel::FileId;
 
-/// Where to download a file's content, once and again until the URL expires.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Download {
-    #[schema(example = "GET")]
-    method: &'static str,
-    url: String,
-    expires_at: Timestamp,
-}
+use crate::contents::{Download, not_uploaded};
 
-/// A URL under which anyone who has it can download the content, for a few minutes.
+/// A URL under which anyone who has it can download the content, for a few minutes. Browsers save
+/// it under the file's name and never show it as a page.
 #[utoipa::path(
     get, path = "/v1/files/{file_id}/download", tag = "files", operation_id = "download_file",
     params(("file_id" = FileId, Path)),
@@ -28,17 +19,19 @@ pub(crate) async fn download(
     file: Owned<File, Read>,
 ) -> Result<Json<Download>, Problem> {
     if file.status == FileStatus::Pending {
-        return Err(Problem::conflict(
-            "not_uploaded",
+        return Err(not_uploaded(
             "The upload of this file was not confirmed, so there is nothing to download yet.",
         ));
     }
-    let expires_at = app.store().now().plus(URL_LIFETIME);
-    let objects = app.store().objects(file.caller.tenant());
-    let request = objects.presign_download(file.id, &file.name).await?;
-    Ok(Json(Download {
-        method: request.method,
-        url: request.url,
-        expires_at,
-    }))
+    if file
+        .failure
+        .as_ref()
+        .is_some_and(|failure| failure.code == CHECKSUM_MISMATCH)
+    {
+        return Err(not_uploaded("What was uploaded is not what was announced."));
+    }
+    let content = file.content();
+    Ok(Json(
+        Download::offer(&app, &file.caller, content, &file.name).await?,
+    ))
 }

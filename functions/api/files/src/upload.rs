@@ -1,22 +1,18 @@
-use std::collections::BTreeMap;
-
 use api::{Granted, Json, Problem, Problems, Write};
 use axum::extract::State;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use domain::file::{File, FileStatus, MAX_FILE_BYTES, is_file_name};
+use axum::response::{IntoResponse as _, Response};
+use domain::file::{File, FileStatus, MAX_FILE_BYTES, MAX_KNOWLEDGE_BASES, Parts, is_file_name};
 use domain::knowledge::KnowledgeBase;
 use domain::permission::Permission;
 use garde::Validate;
 use kernel::{FileId, KnowledgeBaseId, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::objects::{SignedRequest, URL_LIFETIME};
+use store::CommitError;
+use store::files::versions::UploadPlan;
 use utoipa::ToSchema;
 
 use crate::TRIES;
-
-const SHA256_BYTES: usize = 32;
-const MAX_CONTENT_TYPE_BYTES: usize = 255;
+use crate::contents::{Announced, Upload, checksum, give_up, media_type};
 
 /// A file that is about to be uploaded. The upload is bound to what is announced here.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -32,7 +28,7 @@ pub(crate) struct NewUpload {
     content_type: String,
     /// Its length in bytes.
     #[garde(range(min = 1, max = MAX_FILE_BYTES))]
-    #[schema(minimum = 1, maximum = 268_435_456, example = 12_076)]
+    #[schema(minimum = 1, maximum = 1_073_741_824, example = 12_076)]
     size_bytes: u64,
     /// The SHA-256 of its content, in base64.
     #[garde(custom(checksum))]
@@ -45,70 +41,155 @@ pub(crate) struct NewUpload {
     /// The knowledge base that the file becomes part of. Needs `knowledge:write` as well.
     #[garde(skip)]
     knowledge_base_id: Option<KnowledgeBaseId>,
+    /// What to do if a file of the organization holds exactly this content: `keep` both, or
+    /// `reuse` that file, which then needs no upload. To reuse needs `files:read` as well.
+    #[garde(skip)]
+    #[serde(default)]
+    on_duplicate: OnDuplicate,
+}
+
+/// What to do with a content that a file has already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnDuplicate {
+    #[default]
+    Keep,
+    Reuse,
 }
 
 /// A file and how to upload its content.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OfferedUpload {
     file: File,
-    upload: Upload,
+    /// The request that uploads it; absent where it comes in parts, or a file that has the content
+    /// is reused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upload: Option<Upload>,
+    /// The parts that it comes in, above 100 MiB. Ask for a request for each, send them, and confirm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<Parts>,
+    /// The file that holds exactly this content already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<FileId>,
 }
 
-/// The request that uploads a file's content. Send exactly these headers with exactly the
-/// announced content, then confirm the file.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Upload {
-    #[schema(example = "PUT")]
-    method: &'static str,
-    url: String,
-    headers: BTreeMap<String, String>,
-    expires_at: Timestamp,
-}
-
-/// Announce a file, and get a URL to upload it to.
+/// Announce a file, and get a URL to upload it to. If a file holds exactly this content already,
+/// `duplicate_of` names it.
 #[utoipa::path(
     post, path = "/v1/orgs/{org_id}/files/upload", tag = "files", operation_id = "upload_file",
     params(("org_id" = OrgId, Path)),
     request_body = NewUpload,
     security(("bearer" = ["files:write"])),
-    responses((status = 201, body = OfferedUpload), Problems),
+    responses(
+        (status = 201, body = OfferedUpload),
+        (status = 200, description = "A file with this content is reused.", body = OfferedUpload),
+        Problems,
+    ),
 )]
 pub(crate) async fn upload(
     State(app): State<api::App>,
     caller: Granted<File, Write>,
     Json(body): Json<NewUpload>,
-) -> Result<axum::response::Response, Problem> {
+) -> Result<Response, Problem> {
     if body.knowledge_base_id.is_some() {
         caller.require(Permission::KnowledgeWrite, &app).await?;
     }
-    let now = app.store().now();
-    let id = FileId::generate(now);
-    // Signed first: an offer that cannot be made leaves no file behind.
-    let request = app
-        .store()
-        .objects(caller.tenant())
-        .presign_upload(id, &body.content_type, body.size_bytes, &body.sha256)
+    if body.on_duplicate == OnDuplicate::Reuse {
+        caller.require(Permission::FileRead, &app).await?;
+    }
+    let files = app.store().files(caller.tenant());
+    let like = files
+        .with_content_like(&body.sha256, body.size_bytes)
         .await?;
-    let knowledge_base = body.knowledge_base_id;
-    let file = create(
-        &app,
-        &caller,
-        pending(&caller, body, id, now),
-        knowledge_base,
-    )
-    .await?;
-    let location = format!("/v1/files/{id}");
-    let upload = offer(request, now.plus(URL_LIFETIME));
-    Ok(api::created(
-        &location,
-        axum::Json(OfferedUpload { file, upload }),
-    ))
+    if body.on_duplicate == OnDuplicate::Reuse
+        && let Some(file) = like
+    {
+        let file = reuse(&app, &caller, file, body.knowledge_base_id).await?;
+        let duplicate_of = Some(file.id);
+        let reused = OfferedUpload {
+            file,
+            upload: None,
+            parts: None,
+            duplicate_of,
+        };
+        return Ok(axum::Json(reused).into_response());
+    }
+    let mut offered = announce(&app, &caller, body).await?;
+    offered.duplicate_of = like.map(|file| file.id);
+    let location = format!("/v1/files/{}", offered.file.id);
+    Ok(api::created(&location, axum::Json(offered)))
+}
+
+async fn announce(
+    app: &api::App,
+    caller: &api::Caller,
+    body: NewUpload,
+) -> Result<OfferedUpload, Problem> {
+    let base = body.knowledge_base_id;
+    let file = pending(caller, body, app.store().now());
+    let content = file.content();
+    let announced = Announced {
+        content,
+        content_type: &file.content_type,
+        size_bytes: file.size_bytes,
+        sha256: &file.sha256,
+    };
+    let (plan, upload) = announced.offer(app, caller).await?;
+    let parts = plan.parts.clone();
+    match create(app, caller, file, plan, base).await {
+        Ok(file) => Ok(OfferedUpload {
+            file,
+            upload,
+            parts,
+            duplicate_of: None,
+        }),
+        Err(problem) => {
+            give_up(app, caller, content, parts.as_ref()).await;
+            Err(problem)
+        }
+    }
+}
+
+/// A file that has the content already, as part of the knowledge base.
+async fn reuse(
+    app: &api::App,
+    caller: &api::Caller,
+    file: File,
+    into: Option<KnowledgeBaseId>,
+) -> Result<File, Problem> {
+    let Some(into) = into else { return Ok(file) };
+    let (files, knowledge) = (
+        app.store().files(caller.tenant()),
+        app.store().knowledge(caller.tenant()),
+    );
+    let mut file = file;
+    for _ in 0..TRIES {
+        if file.knowledge_bases.contains(&into) {
+            return Ok(file);
+        }
+        if file.knowledge_bases.len() >= MAX_KNOWLEDGE_BASES {
+            return Err(Problem::conflict(
+                "too_many_knowledge_bases",
+                format!("A file can be part of at most {MAX_KNOWLEDGE_BASES} knowledge bases."),
+            ));
+        }
+        let base = base(app, caller, into).await?;
+        match knowledge.add(&caller.cause(), &base, &file).await {
+            Ok(_) | Err(store::Error::Commit(CommitError::Exists { .. })) => {}
+            Err(error) if error.is_changed() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let current = files.get(file.id).await?;
+        file = current.ok_or_else(|| Problem::changed("file"))?;
+    }
+    Err(Problem::changed("file"))
 }
 
 async fn create(
     app: &api::App,
     caller: &api::Caller,
     file: File,
+    plan: UploadPlan,
     knowledge_base: Option<KnowledgeBaseId>,
 ) -> Result<File, Problem> {
     let files = app.store().files(caller.tenant());
@@ -118,7 +199,10 @@ async fn create(
             Some(id) => Some(base(app, caller, id).await?),
             None => None,
         };
-        match files.create(&cause, file.clone(), base.as_ref()).await {
+        match files
+            .create(&cause, file.clone(), plan.clone(), base.as_ref())
+            .await
+        {
             Err(error) if error.is_changed() => {}
             result => return Ok(result?),
         }
@@ -141,15 +225,18 @@ async fn base(
         })
 }
 
-fn pending(caller: &api::Caller, body: NewUpload, id: FileId, now: Timestamp) -> File {
+fn pending(caller: &api::Caller, body: NewUpload, now: Timestamp) -> File {
     File {
-        id,
+        id: FileId::generate(now),
         org: caller.tenant().org(),
         name: body.name,
         content_type: body.content_type,
         size_bytes: body.size_bytes,
         sha256: body.sha256,
         status: FileStatus::Pending,
+        content_version: 1,
+        last_content_version: 1,
+        uploaded_as: 1,
         format: None,
         title: None,
         language: None,
@@ -158,20 +245,12 @@ fn pending(caller: &api::Caller, body: NewUpload, id: FileId, now: Timestamp) ->
         pages: None,
         chunks: None,
         failure: None,
+        deletion: None,
         knowledge_bases: Vec::new(),
         uploaded_by: caller.principal().actor(),
         created_at: now,
         updated_at: now,
         version: 1,
-    }
-}
-
-fn offer(request: SignedRequest, expires_at: Timestamp) -> Upload {
-    Upload {
-        method: request.method,
-        url: request.url,
-        headers: request.headers.into_iter().collect(),
-        expires_at,
     }
 }
 
@@ -184,83 +263,9 @@ fn file_name(name: &str, (): &()) -> garde::Result {
     ))
 }
 
-/// It becomes a header of the upload, so what no header can hold is refused.
-fn media_type(text: &str, (): &()) -> garde::Result {
-    let is_token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    };
-    let essence = text.split(';').next().unwrap_or_default().trim_end();
-    let valid = text.len() <= MAX_CONTENT_TYPE_BYTES
-        && text
-            .bytes()
-            .all(|byte| byte == b' ' || byte.is_ascii_graphic())
-        && text.trim() == text
-        && essence
-            .split_once('/')
-            .is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
-    if valid {
-        Ok(())
-    } else {
-        Err(garde::Error::new("must be a media type, as `text/plain`"))
-    }
-}
-
-fn checksum(text: &str, (): &()) -> garde::Result {
-    match STANDARD.decode(text) {
-        Ok(digest) if digest.len() == SHA256_BYTES => Ok(()),
-        _ => Err(garde::Error::new(
-            "must be the 32 bytes of a SHA-256 in base64",
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_media_type_has_two_parts_and_fits_into_a_header() {
-        for text in [
-            "application/pdf",
-            "text/markdown; charset=utf-8",
-            "image/svg+xml",
-        ] {
-            assert!(media_type(text, &()).is_ok(), "{text:?}");
-        }
-        let long = format!("text/{}", "x".repeat(MAX_CONTENT_TYPE_BYTES));
-        for text in [
-            "",
-            "text",
-            "/",
-            "text/",
-            "/plain",
-            "text/plain\r\nx: y",
-            " text/plain",
-            "text/pläin",
-            "text/plain/x",
-            "te xt/plain",
-            long.as_str(),
-        ] {
-            assert!(media_type(text, &()).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_checksum_is_32_bytes_in_base64_as_s3_writes_it() {
-        let text = STANDARD.encode([7_u8; SHA256_BYTES]);
-        assert!(checksum(&text, &()).is_ok());
-        let hexadecimal = "07".repeat(SHA256_BYTES);
-        let short = STANDARD.encode([7_u8; 31]);
-        let long = STANDARD.encode([7_u8; 33]);
-        let url_safe = STANDARD.encode([255_u8; SHA256_BYTES]).replace('/', "_");
-        let unpadded = text.trim_end_matches('=');
-        for text in ["", &hexadecimal, &short, &long, &url_safe, unpadded] {
-            assert!(checksum(text, &()).is_err(), "{text:?}");
-        }
-    }
 
     #[test]
     fn every_wrong_field_is_named() {
@@ -270,6 +275,7 @@ mod tests {
             size_bytes: MAX_FILE_BYTES + 1,
             sha256: "abc".to_owned(),
             knowledge_base_id: None,
+            on_duplicate: OnDuplicate::Keep,
         };
         let report = body.validate().expect_err("no field is right");
         let mut fields: Vec<String> = report.iter().map(|(path, _)| path.to_string()).collect();

@@ -128,6 +128,7 @@ mod tests {
             knowledge_base: KnowledgeBaseId::from_u128(2),
             file: FileId::from_u128(3),
             document: "handbook.pdf".to_owned(),
+            content_version: 1,
             ordinal,
             text: "Oil.".to_owned(),
             page: Some(ordinal + 1),

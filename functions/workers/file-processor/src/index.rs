@@ -19,7 +19,7 @@ use crate::attempts;
 use crate::extracted::{self, Piece};
 use crate::process::cause;
 use crate::trouble::{Trouble, ended};
-use crate::unindex::remove_chunks;
+use crate::unindex::{index_again, remove_chunks};
 
 /// How many chunks are embedded and written between two looks at the clock.
 const BATCH: usize = 100;
@@ -64,7 +64,12 @@ impl IndexDocument {
             return remove_chunks(&self.store, attempt, payload).await;
         };
         if document.status == DocumentStatus::Ready {
-            return Ok(Outcome::done());
+            // An attempt before this one may have written an earlier content over the one that is
+            // told to be there.
+            return match attempt.job.progress {
+                Some(_) => index_again(&self.store, attempt, document).await,
+                None => Ok(Outcome::done()),
+            };
         }
         let file = match self.store.files(tenant).get(file).await? {
             Some(file) if file.status == FileStatus::Ready => file,
@@ -97,24 +102,32 @@ impl IndexDocument {
             }
         };
         match told {
-            Err(error) if error.is_changed() => self.overtaken(attempt, payload, &document).await,
+            Err(error) if error.is_changed() => {
+                self.overtaken(attempt, payload, &document, file.content_version)
+                    .await
+            }
             result => Ok(result.map(|()| Outcome::done())?),
         }
     }
 
     /// What to do when the document was changed while its chunks were written: if it was taken
-    /// out, they are removed; if it is there, whoever changed it has made a job of their own.
+    /// out, they are removed; if it is there, whoever changed it has made a job of their own. Over
+    /// what that has written of another content, this one may have written.
     async fn overtaken(
         &self,
         attempt: &Attempt,
         payload: DocumentPayload,
         document: &Document,
+        content_version: u32,
     ) -> Result<Outcome, Trouble> {
         let knowledge = self.store.knowledge(Tenant::authorised(attempt.job.org));
         match knowledge
             .document(payload.knowledge_base, payload.file)
             .await?
         {
+            Some(current) if current.content_version != content_version => {
+                index_again(&self.store, attempt, current).await
+            }
             Some(current) => {
                 tracing::info!(read = document.version, now = current.version, "overtaken");
                 Ok(Outcome::done())
@@ -158,7 +171,7 @@ impl IndexDocument {
         file: &File,
         part: u32,
     ) -> Result<Result<Vec<Piece>, Failure>, Trouble> {
-        let extracted = self.store.extracted(tenant, file.id);
+        let extracted = self.store.extracted(tenant, file.content());
         let pieces = match extracted.chunks(part).await {
             Ok(json) => extracted::read(&json),
             Err(ObjectError::Missing | ObjectError::TooLarge { .. }) => Err(extracted::lost(
@@ -251,6 +264,7 @@ fn rows(
                 knowledge_base: base,
                 file: file.id,
                 document: file.name.clone(),
+                content_version: file.content_version,
                 ordinal,
                 text: piece.text.clone(),
                 page: piece.page,

@@ -2,10 +2,11 @@
 //!
 //! | job | what it does | file |
 //! |---|---|---|
-//! | `file.process` | reads a file, keeps its text and chunks, has them indexed | `process.rs` |
+//! | `file.process` | reads a file, keeps its text, chunks and preview, has them indexed | `process.rs` |
 //! | `document.index` | embeds the chunks into one knowledge base | `index.rs` |
 //! | `document.unindex` | removes the chunks of a document that was taken out | `unindex.rs` |
-//! | `file.purge` | removes what a deleted file has left behind | `purge.rs` |
+//! | `file.expire` | gives up an upload that nobody confirmed | `expire.rs` |
+//! | `file.purge` | removes what a deleted file has left behind, once it cannot be restored | `purge.rs` |
 //!
 //! A file flows: from storage through the reader's process into parts of text and chunks, and back
 //! into storage, with a few of them in memory at any time.
@@ -20,6 +21,7 @@
 //! "processing" for ever.
 
 mod attempts;
+mod expire;
 mod extracted;
 mod incoming;
 mod index;
@@ -102,6 +104,9 @@ pub fn handlers_with(store: &Store, reader: Reader) -> Vec<Arc<dyn Handler>> {
             store: store.clone(),
         }),
         Arc::new(unindex::UnindexDocument {
+            store: store.clone(),
+        }),
+        Arc::new(expire::ExpireUpload {
             store: store.clone(),
         }),
         Arc::new(purge::PurgeFile {

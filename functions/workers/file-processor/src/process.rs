@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use documents::{Measure, Rejection};
 use domain::event::Actor;
 use domain::execution::Failure;
-use domain::file::{File, FileStatus};
+use domain::file::{CHECKSUM_MISMATCH, File, FileStatus, MAX_REQUEST_BYTES};
 use kernel::FileId;
 use store::extracted::Extracted;
 use store::files::{FilePayload, PROCESS_JOB, Reading};
@@ -72,10 +72,11 @@ impl ProcessFile {
                 Err(failure) => files.failed(attempt.fence, &cause, &file, failure).await,
             };
             match told {
-                // It was put into a knowledge base, taken out of one, or deleted.
+                // It was put into a knowledge base, taken out of one, or deleted. Of another content,
+                // which it may have by now, another job tells.
                 Err(error) if error.is_changed() => match self.wanted(tenant, id).await? {
-                    Some(current) => file = current,
-                    None => return Ok(Outcome::done()),
+                    Some(current) if current.content() == file.content() => file = current,
+                    _ => return Ok(Outcome::done()),
                 },
                 Err(error) => {
                     let trouble = Trouble::from(error);
@@ -95,18 +96,10 @@ impl ProcessFile {
         Err(Trouble::contended())
     }
 
-    /// The file, if it still waits for being read. Of one that was deleted nothing is left behind,
-    /// not even by an attempt that was overtaken by the deletion.
+    /// The file, if it still waits for being read.
     async fn wanted(&self, tenant: Tenant, id: FileId) -> Result<Option<File>, Trouble> {
-        let file = self.store.files(tenant).get_any(id).await?;
-        match file {
-            Some(file) if file.status == FileStatus::Processing => Ok(Some(file)),
-            Some(file) if file.status != FileStatus::Deleted => Ok(None),
-            _ => {
-                self.store.objects(tenant).remove(id).await?;
-                Ok(None)
-            }
-        }
+        let file = self.store.files(tenant).get(id).await?;
+        Ok(file.filter(|file| file.status == FileStatus::Processing))
     }
 
     async fn verdict(
@@ -141,15 +134,20 @@ impl ProcessFile {
         tenant: Tenant,
         file: &File,
     ) -> Result<Verdict, Trouble> {
-        attempt.progress.report(0, None, "Fetching the file");
-        let content = match self.store.objects(tenant).content(file.id).await {
-            Ok(content) => content,
-            Err(ObjectError::Missing) => {
-                return Ok(Err(Failure::new(
-                    "content_missing",
-                    "The uploaded content is no longer there. Delete the file and upload it again.",
-                )));
+        let objects = self.store.objects(tenant);
+        if file.size_bytes > MAX_REQUEST_BYTES {
+            attempt.progress.report(0, None, "Checking the file");
+            match objects.sha256(file.content()).await {
+                Ok(sha256) if sha256 == file.sha256 => {}
+                Ok(_) => return Ok(Err(mismatch())),
+                Err(ObjectError::Missing) => return Ok(Err(missing())),
+                Err(error) => return Err(error.into()),
             }
+        }
+        attempt.progress.report(0, None, "Fetching the file");
+        let content = match objects.content(file.content()).await {
+            Ok(content) => content,
+            Err(ObjectError::Missing) => return Ok(Err(missing())),
             Err(error) => return Err(error.into()),
         };
         let limits = &self.reader.limits;
@@ -172,8 +170,11 @@ impl ProcessFile {
         );
         let outline = serde_json::to_vec(&read.outline)
             .unwrap_or_else(|error| unreachable!("texts and numbers are JSON: {error}"));
-        let extracted = self.store.extracted(tenant, file.id);
+        let extracted = self.store.extracted(tenant, file.content());
         extracted.keep_outline(outline).await?;
+        objects
+            .keep_preview(file.content(), &read.preview, read.thumbnail)
+            .await?;
         Ok(Ok(read.found))
     }
 
@@ -204,7 +205,7 @@ impl ProcessFile {
                 .progress
                 .report(bytes, Some(file.size_bytes), message);
         };
-        let extracted = self.store.extracted(tenant, file.id);
+        let extracted = self.store.extracted(tenant, file.content());
         let (given, kept, read) = tokio::join!(
             give(content, giver, &progress),
             self.keep(attempt, &extracted, parts, &progress),
@@ -256,6 +257,22 @@ impl ProcessFile {
         reader.limits.wall_clock = reader.limits.wall_clock.min(left.max(LEAST_READING));
         reader
     }
+}
+
+fn missing() -> Failure {
+    Failure::new(
+        "content_missing",
+        "The uploaded content is no longer there. Delete the file and upload it again.",
+    )
+}
+
+/// Each part of a large content was compared with its own checksum when it was uploaded; whether
+/// they are the whole that was announced shows here.
+fn mismatch() -> Failure {
+    Failure::new(
+        CHECKSUM_MISMATCH,
+        "The parts that were uploaded do not make the content that was announced. Upload it again.",
+    )
 }
 
 /// How the parts of a file were kept.

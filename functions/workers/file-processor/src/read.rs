@@ -3,8 +3,9 @@
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use documents::{About, Format, Heading, Rejection};
+use documents::{About, Format, Heading, Picture, Rejection};
 use domain::execution::Failure;
+use domain::file::Preview;
 use store::files::Reading;
 
 use crate::Reader;
@@ -19,6 +20,10 @@ pub(crate) struct ReadFile {
     /// What it turned out to be.
     pub(crate) found: Reading,
     pub(crate) outline: Vec<Heading>,
+    /// What of it is shown to people who have not opened it.
+    pub(crate) preview: Preview,
+    /// The picture that it is, made small.
+    pub(crate) thumbnail: Option<Vec<u8>>,
 }
 
 /// Why a file was not read.
@@ -49,6 +54,8 @@ pub(crate) fn read(
 ) -> Result<ReadFile, Unread> {
     let mut parts = Parts::new(keep);
     let mut stopped = None;
+    let mut head = None;
+    let mut has_more = false;
     let outcome = documents::read(
         source,
         file_name,
@@ -56,6 +63,10 @@ pub(crate) fn read(
         &reader.isolation,
         &mut |section| {
             let taken = parts.take(&section);
+            match head {
+                None => head = Some(Preview::of_text(&section.text)),
+                Some(_) => has_more = true,
+            }
             see(Seen {
                 page: section.page,
                 chunks: parts.chunks(),
@@ -72,7 +83,7 @@ pub(crate) fn read(
     if let Some(stop) = stopped {
         return Err(stop.into());
     }
-    let about = outcome?;
+    let mut about = outcome?;
     let chunks = parts.finish()?;
     if !about.warnings.is_empty() {
         tracing::info!(
@@ -80,9 +91,23 @@ pub(crate) fn read(
             "parts of the file were not read"
         );
     }
+    let (preview, thumbnail) = match about.picture.take() {
+        Some(Picture {
+            width,
+            height,
+            thumbnail,
+        }) => (Preview::Image { width, height }, Some(thumbnail)),
+        None => (
+            head.unwrap_or_else(|| Preview::of_text(""))
+                .cut_if(has_more),
+            None,
+        ),
+    };
     Ok(ReadFile {
         found: found(&about, chunks),
         outline: about.outline,
+        preview,
+        thumbnail,
     })
 }
 

@@ -74,7 +74,7 @@ pub(crate) async fn remove_chunks(
 }
 
 /// Has a document indexed of whose chunks some were removed.
-async fn index_again(
+pub(crate) async fn index_again(
     store: &Store,
     attempt: &Attempt,
     document: Document,

@@ -150,11 +150,14 @@ async fn a_file_that_takes_too_long_is_given_up() {
 async fn content_that_is_gone_is_the_end_of_a_file() {
     let world = World::new().await;
     let file = world.upload("a.md", b"# Title", None).await;
-    let id = file.parse().expect("an id");
+    let content = domain::file::Content {
+        file: file.parse().expect("an id"),
+        number: 1,
+    };
     world
         .store
         .objects(world.tenant)
-        .remove(id)
+        .remove(content)
         .await
         .expect("removed");
     world.work().await;

@@ -8,4 +8,5 @@ mod refusals;
 mod repetition;
 mod samples;
 mod trouble;
+mod versions;
 mod world;

@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::permission::Permission;
 use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use kernel::KnowledgeBaseId;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tower::ServiceExt as _;
 
-use super::{World, id, new_key, org_with_key};
+use super::{World, id, new_key, org_with_key, sha256};
 
 /// What the API answered.
 #[derive(Debug)]
@@ -125,7 +122,7 @@ impl World {
             "name": name,
             "content_type": "application/octet-stream",
             "size_bytes": content.len(),
-            "sha256": STANDARD.encode(Sha256::digest(content)),
+            "sha256": sha256(content),
         });
         if let Some(base) = base {
             body["knowledge_base_id"] = json!(base);

@@ -24,6 +24,7 @@ use identity::{ApiKey, KeyEnvironment, StaticKeys, Verifier};
 use kernel::signing::SigningKey;
 use kernel::{Clock as _, ManualClock, SystemClock};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use store::api_keys::{HashedSecret, NewApiKey};
 use store::clients::LocalEndpoints;
 use store::identity::Presented;
@@ -133,6 +134,11 @@ pub fn sample(name: &str) -> Vec<u8> {
         .join("../../../samples")
         .join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The checksum of a content, as an announcement has it.
+pub fn sha256(content: &[u8]) -> String {
+    STANDARD.encode(Sha256::digest(content))
 }
 
 /// An id of the API.

@@ -51,6 +51,18 @@ impl World {
             .expect("rung");
     }
 
+    /// The latest job of a kind that waits, however far away its time is.
+    pub async fn job(&self, kind: &str) -> Job {
+        let horizon = self.clock.now().plus(Duration::from_secs(30 * 24 * 3600));
+        let mut jobs = Vec::new();
+        for shard in 0..work::DUE_SHARDS {
+            let due = JobStore::due(&self.store, shard, horizon, 100).await;
+            jobs.extend(due.expect("read"));
+        }
+        let of_kind = jobs.into_iter().filter(|job| job.kind == kind);
+        of_kind.max_by_key(|job| job.created_at).expect("a job")
+    }
+
     /// Claims the job of a message and dies of it: its lease is over. The fence of that attempt holds
     /// until somebody takes the job over.
     pub async fn claim(&self, event: &SqsEvent) -> Fence {

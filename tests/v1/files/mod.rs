@@ -1,5 +1,13 @@
 //! `/v1/files`: announced, uploaded, confirmed, read, deleted.
 
+mod deletion;
+mod duplicates;
+mod lists;
+mod parts;
+mod previews;
+mod versions;
+
+use domain::file::Content;
 use serde_json::{Value, json};
 
 use crate::support::world::{announced, upload_path};
@@ -177,8 +185,8 @@ fn encrypted_pdf() -> Vec<u8> {
 async fn a_hostile_file_fails_with_a_reason_and_harms_no_neighbour() {
     let world = World::start().await;
     let admin = world.founder("ada").await;
-    let handbook: &[u8] = include_bytes!("../../samples/turbine-maintenance-handbook.pdf");
-    let agreement: &[u8] = include_bytes!("../../samples/bearing-supply-agreement.docx");
+    let handbook: &[u8] = include_bytes!("../../../samples/turbine-maintenance-handbook.pdf");
+    let agreement: &[u8] = include_bytes!("../../../samples/bearing-supply-agreement.docx");
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
     let hostile: [(&str, Vec<u8>, &[&str]); 7] = [
         (
@@ -214,32 +222,6 @@ async fn a_hostile_file_fails_with_a_reason_and_harms_no_neighbour() {
 }
 
 #[tokio::test]
-async fn a_deleted_file_is_gone_with_its_content() {
-    let world = World::start().await;
-    let admin = world.founder("ada").await;
-    let file = bring(&world, &admin, "rota.md", NOTES, None).await;
-    let path = format!("/v1/files/{}", text(&file["id"]));
-    let download = text(&admin.get(&format!("{path}/download")).await.ok()["url"]);
-    admin.delete(&path).await.gone();
-    admin.get(&path).await.problem(404, "not_found");
-    assert_eq!(admin.list("/v1/files").await.len(), 0);
-    let (store, tenant) = (world.store(), tenant(&admin));
-    let id = text(&file["id"]).parse().expect("an id");
-    eventually("the content is removed", async || {
-        store
-            .objects(tenant)
-            .uploaded(id)
-            .await
-            .expect("an answer")
-            .is_none()
-            .then_some(())
-    })
-    .await;
-    let late = send(world.elsewhere(http::Method::GET, &download)).await;
-    assert_eq!(late.status, 404);
-}
-
-#[tokio::test]
 async fn the_files_of_an_org_are_its_own() {
     let world = World::start().await;
     let (ada, bob) = (world.founder("ada").await, world.founder("bob").await);
@@ -253,10 +235,14 @@ async fn the_files_of_an_org_are_its_own() {
     confirm(&bob, &file).await.problem(404, "not_found");
     // Not even behind the API does one tenant's key lead to the other's object.
     let id = text(&file["id"]).parse().expect("an id");
+    let content = Content {
+        file: id,
+        number: 1,
+    };
     let theirs = world
         .store()
         .objects(tenant(&bob))
-        .uploaded(id)
+        .uploaded(content)
         .await
         .expect("an answer");
     assert!(theirs.is_none());
