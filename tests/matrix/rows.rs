@@ -142,6 +142,17 @@ pub const ROWS: &[Row] = &[
     Row::of("update_conversation").body(|_| json!({ "title": "Gears", "on_busy": "interrupt" })),
     Row::of("delete_conversation"),
     Row::of("list_conversation_turns"),
+    Row::of("stop_conversation"),
+    Row::of("chat").body(|fixture| {
+        json!({
+            "message": "How often?",
+            "conversation_id": fixture.id("conversation_id"),
+            "edits": 1,
+            "on_busy": "enqueue",
+            "knowledge": { "knowledge_bases": [], "max_tokens": 500 },
+        })
+    }),
+    Row::of("get_chat_history"),
     Row::of("list_swarms"),
     Row::of("create_swarm").body(|fixture| {
         json!({

@@ -26,6 +26,7 @@ pub const ROUTES: &[Function] = &[
     ("approvals", approvals::routes),
     ("audit", audit::routes),
     ("budgets", budgets::routes),
+    ("chat", chat::routes),
     ("conversations", conversations::routes),
     ("docs", docs::routes),
     ("executions", executions::routes),

@@ -144,7 +144,8 @@ impl Fixture {
 
     /// Has a conversation with the agent, of one turn.
     async fn converse(&mut self) {
-        let api = self.admin.clone();
+        // Another member's would be none of theirs.
+        let api = self.member.clone();
         let body = json!({ "agent_id": self.id("agent_id"), "title": "Oil" });
         let conversation = api.create("/v1/conversations", &body).await;
         self.note("conversation_id", &conversation);
@@ -153,9 +154,12 @@ impl Fixture {
 
     /// Has a turn in the conversation, to its end.
     async fn take_turn(&self) {
+        self.take_turn_in(self.id("conversation_id")).await;
+    }
+
+    async fn take_turn_in(&self, conversation: &str) {
         let run = json!({
-            "agent_id": self.id("agent_id"), "input": "How often?",
-            "conversation_id": self.id("conversation_id"),
+            "agent_id": self.id("agent_id"), "input": "How often?", "conversation_id": conversation,
         });
         let turn = self.admin.create("/v1/executions", &run).await;
         ended(&self.admin, &text(&turn["id"])).await;
@@ -263,6 +267,9 @@ impl Fixture {
         let execution = &created[6];
         ended(api, &text(&execution["id"])).await;
         self.take_turn().await;
+        for _ in 0..2 {
+            self.take_turn_in(&text(&created[8]["id"])).await;
+        }
         world.upload(api, "second.md", DOCUMENT, Some(base)).await;
         self.set_budgets(6_000_000).await;
         self.read_file().await;

@@ -30,7 +30,11 @@ impl Connection {
         if let Some(last) = last {
             request = request.header("last-event-id", last.to_string());
         }
-        let response = request.send().await.expect("the host answers");
+        Self::of(request.send().await.expect("the host answers"))
+    }
+
+    /// The connection over which this answer comes.
+    pub fn of(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self {

@@ -5,6 +5,7 @@ mod api_keys;
 mod approvals;
 pub mod audit;
 mod budgets;
+mod chat;
 mod conversations;
 mod executions;
 mod fairness;

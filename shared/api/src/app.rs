@@ -9,7 +9,7 @@ use domain::user::User;
 use identity::{HttpKeySource, KeyEnvironment, StaticKeys, Verifier};
 use kernel::env::{ConfigError, EnvReader};
 use kernel::signing::SigningKey;
-use kernel::{OrgId, UserId};
+use kernel::{ExecutionId, OrgId, UserId};
 use store::Store;
 
 use crate::cache::TtlCache;
@@ -148,10 +148,12 @@ impl App {
         &self.0.environment
     }
 
-    /// Where executions are streamed from, if not from the API's own address.
+    /// Where an execution is streamed from.
     #[must_use]
-    pub fn streams_url(&self) -> Option<&str> {
-        self.0.streams_url.as_deref()
+    pub fn stream_url(&self, execution: ExecutionId) -> String {
+        let base = self.0.streams_url.as_deref().unwrap_or_default();
+        let base = base.trim_end_matches('/');
+        format!("{base}/v1/executions/{execution}/stream")
     }
 
     pub(crate) fn verifier(&self) -> &Verifier {

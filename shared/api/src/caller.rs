@@ -8,6 +8,7 @@ use domain::event::{Actor, EventKind};
 use domain::org::{Member, Role};
 use domain::permission::Permission;
 use domain::user::User;
+use domain::viewer::Viewer;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use identity::ApiKey;
@@ -222,6 +223,18 @@ impl Caller {
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         self.membership.as_ref().map(|member| member.role)
+    }
+
+    /// What of people's own things the caller sees: machines, managers and whoever stands above
+    /// orgs, everything; other members, their own.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        match (&self.principal, &self.membership) {
+            (Principal::User(user), Some(member)) if user.platform_role.is_none() => {
+                Viewer::of_role(member.role, self.principal.actor())
+            }
+            _ => Viewer::Everything,
+        }
     }
 
     /// Whether the caller has a permission in the org.

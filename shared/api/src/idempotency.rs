@@ -1,6 +1,8 @@
 //! `Idempotency-Key` on every POST: the first request is carried out and its reply stored; the
 //! same request with the same key gets that reply again.
 //!
+//! Of a reply that is [`streamed`], what is stored says where the stream is.
+//!
 //! A reply that is [`shown_once`] is never stored, because it holds a secret: whoever repeats that
 //! request is told that it was carried out, and where, but not the secret. Whoever has left the
 //! organization that the request acted in gets no reply again.
@@ -12,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kernel::OrgId;
+use serde_json::Value;
 use store::idempotency::{Flight, MAX_REPLY_BYTES, StoredReply, Taken};
 
 use crate::app::App;
@@ -136,6 +139,17 @@ async fn with_reply(
     response: Response,
     org: Option<OrgId>,
 ) -> Result<(Response, StoredReply), Problem> {
+    if let Some(Streamed(body)) = response.extensions().get::<Streamed>().cloned() {
+        let reply = StoredReply {
+            status: response.status().as_u16(),
+            content_type: Some("application/json".to_owned()),
+            location: None,
+            etag: None,
+            body,
+            org,
+        };
+        return Ok((response, reply));
+    }
     let once = response.extensions().get::<ShownOnce>().is_some();
     let (sent, body) = response.into_parts();
     let body = body.collect().await.map_err(Problem::internal)?.to_bytes();
@@ -190,6 +204,20 @@ pub fn shown_once(answer: impl IntoResponse) -> Response {
     response
 }
 
+/// Marks a response whose body does not end soon, with what its request is answered when it comes
+/// again.
+#[derive(Debug, Clone)]
+struct Streamed(String);
+
+/// An answer to a POST that streams. The stream itself is not stored under an `Idempotency-Key`: the
+/// same request with the same key is answered with `instead`, which says where the stream is.
+pub fn streamed(mut answer: Response, instead: &Value) -> Response {
+    answer
+        .extensions_mut()
+        .insert(Streamed(instead.to_string()));
+    answer
+}
+
 fn replay(reply: StoredReply) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
     let mut response = (status, reply.body).into_response();
@@ -210,6 +238,8 @@ fn replay(reply: StoredReply) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
     use crate::etag::created;
 
@@ -231,6 +261,18 @@ mod tests {
         assert_eq!(again.headers()[header::CONTENT_TYPE], "application/json");
         assert_eq!(again.headers()[REPLAYED], "true");
         assert_eq!(body_of(again).await, body_of(sent).await);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_sent_as_it_comes_and_what_is_kept_says_where_it_is() {
+        let endless = Body::from_stream(futures::stream::pending::<Result<String, Infallible>>());
+        let instead = serde_json::json!({ "stream_url": "/v1/executions/1/stream" });
+        let answer = streamed(endless.into_response(), &instead);
+        let (sent, reply) = with_reply(answer, None).await.unwrap();
+        drop(sent);
+        let again = replay(reply);
+        assert_eq!(again.headers()[header::CONTENT_TYPE], "application/json");
+        assert_eq!(body_of(again).await, instead.to_string());
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@
 //! | a page of a list | [`Paging`], [`Listing`] |
 //! | "only if unchanged" | [`IfMatch`], [`Versioned`] |
 //! | an answer with a secret in it | [`shown_once`] |
+//! | an answer that streams | [`stream::events`], [`streamed`] after a POST |
 //! | any error | [`Problem`] |
 //!
 //! [`service`] wraps a function's routes with what all of them need: request ids, limits, problem
@@ -34,14 +35,16 @@ mod resource;
 mod resources;
 mod routes;
 mod service;
+pub mod stream;
 mod strict;
 pub mod text;
+mod turns;
 
 pub use app::{ApiConfig, App};
 pub use body::{Json, MAX_BODY_BYTES, nullable};
 pub use caller::{Caller, Person, Principal};
 pub use etag::{IfMatch, Versioned, created};
-pub use idempotency::shown_once;
+pub use idempotency::{shown_once, streamed};
 pub use openapi::Problems;
 pub use paging::{Listing, MAX_CURSOR_CHARS, PageQuery, Paging, limit_in_range};
 pub use policy::ApprovalPolicyBody;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use domain::permission::Permission;
+use domain::viewer::Viewer;
 use http::request::Parts;
 use store::{ReadError, Store, Tenant};
 
@@ -33,6 +34,12 @@ pub trait Resource: Sized + Send {
         id: Self::Id,
         path: &PathParams,
     ) -> impl Future<Output = Result<Option<Self>, ReadError>> + Send;
+
+    /// Whether somebody sees it who has the permission: what people have for themselves, not every
+    /// member sees.
+    fn is_visible_to(&self, _viewer: Viewer) -> bool {
+        true
+    }
 }
 
 /// The parameters of a path, by name.
@@ -149,6 +156,7 @@ impl<R: Resource, A: Access> FromRequestParts<App> for Owned<R, A> {
         let id: R::Id = path.get(R::PARAM).ok_or_else(not_found)?;
         let item = R::load(app.store(), caller.tenant(), id, &path)
             .await?
+            .filter(|item| item.is_visible_to(caller.viewer()))
             .ok_or_else(not_found)?;
         Ok(Self {
             item,

@@ -15,6 +15,7 @@ use domain::permission::Permission;
 use domain::swarm::Swarm;
 use domain::task::Task;
 use domain::tool::Tool;
+use domain::viewer::Viewer;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, ExecutionId, FileId, InvitationId,
     KnowledgeBaseId, MemoryId, OrgId, SwarmId, TaskId, ToolId, UserId,
@@ -25,7 +26,8 @@ use crate::resource::{PathParams, Resource};
 
 macro_rules! resource {
     ($type:ty, $id:ty, $param:literal, $noun:literal, $read:ident, $write:ident,
-     |$store:ident, $tenant:ident, $key:ident, $path:ident| $load:block) => {
+     |$store:ident, $tenant:ident, $key:ident, $path:ident| $load:block
+     $(, private to $owner:ident)?) => {
         impl Resource for $type {
             type Id = $id;
             const PARAM: &'static str = $param;
@@ -39,6 +41,10 @@ macro_rules! resource {
                 $key: $id,
                 $path: &PathParams,
             ) -> Result<Option<Self>, ReadError> $load
+
+            $(fn is_visible_to(&self, viewer: Viewer) -> bool {
+                viewer.sees(self.$owner)
+            })?
         }
     };
 }
@@ -133,7 +139,8 @@ resource!(
     "execution",
     ExecutionRead,
     ExecutionWrite,
-    |store, tenant, id, _path| { store.executions(tenant).get(id).await }
+    |store, tenant, id, _path| { store.executions(tenant).get(id).await },
+    private to private_to
 );
 resource!(
     Conversation,
@@ -142,7 +149,8 @@ resource!(
     "conversation",
     ExecutionRead,
     ExecutionWrite,
-    |store, tenant, id, _path| { store.conversations(tenant).get(id).await }
+    |store, tenant, id, _path| { store.conversations(tenant).get(id).await },
+    private to begun_by
 );
 resource!(
     Approval,

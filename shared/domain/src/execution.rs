@@ -14,13 +14,17 @@ use crate::agent::Limits;
 use crate::budget::{Account, Reservation};
 use crate::event::Actor;
 
+mod grounding;
 mod journal;
 mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use journal::{Effect, EffectOutcome, EffectRequest, RequestedCall, StoredResult};
+pub use grounding::{DEFAULT_GROUNDING_TOKENS, Grounding, MAX_GROUNDING_TOKENS};
+pub use journal::{
+    Effect, EffectOutcome, EffectRequest, RequestedCall, ShownPassage, StoredResult,
+};
 pub use state::{ExecutionState, IllegalTransition, MAX_QUEUED, MAX_WAIT};
 pub use stream::{StreamEntry, StreamEntryKind};
 
@@ -80,6 +84,13 @@ pub struct Execution {
     /// The conversation that the run is a turn of, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub conversation: Option<Turn>,
+    /// Whose conversation led to the run, if any did: beside them, managers and machines see it,
+    /// and no other member.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub private_to: Option<Actor>,
+    /// What the run is shown of its agent's knowledge before its model is asked, if anything.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grounding: Option<Grounding>,
     /// The call that this run answers, where another agent made it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub parent: Option<ParentCall>,
@@ -314,4 +325,10 @@ pub struct Citation {
     pub heading: Option<String>,
     /// The number of the chunk in its document, from 0.
     pub chunk: u32,
+    /// The characters of the document's text that the place is: the first, from 0, and one past the
+    /// last. A character is a Unicode scalar value.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub end: Option<u32>,
 }

@@ -23,3 +23,4 @@ pub mod swarm;
 pub mod task;
 pub mod tool;
 pub mod user;
+pub mod viewer;

@@ -39,6 +39,13 @@ const GEOGRAPHIES: &[&str] = &[
     "us.", "us-gov.", "eu.", "apac.", "jp.", "au.", "ca.", "global.",
 ];
 
+/// How many tokens a text has at most, by the estimate above.
+#[must_use]
+pub fn estimated_tokens(text: &str) -> u32 {
+    let tokens = (text.len() as u64).div_ceil(BYTES_PER_TOKEN);
+    u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
 /// The price of one model from some moment on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {

@@ -4,6 +4,8 @@
 //! search tool) find the same things. The order of passages with equal scores means nothing, and
 //! the index behind them is approximate on AWS.
 
+pub mod fuse;
+pub mod grounding;
 pub mod memories;
 
 use domain::knowledge::{KnowledgeBase, Passage};

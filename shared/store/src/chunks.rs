@@ -173,7 +173,9 @@ impl Knowledge<'_> {
                 .total_cmp(&a.score)
                 .then_with(|| (a.chunk.file, a.chunk.ordinal).cmp(&(b.chunk.file, b.chunk.ordinal)))
         });
-        let passages = self.without_removed(passages).await?;
+        let passages = self
+            .without_removed(passages, |passage| &passage.chunk)
+            .await?;
         Ok(passages.into_iter().take(limit).collect())
     }
 
@@ -238,13 +240,34 @@ impl Knowledge<'_> {
             .collect()
     }
 
-    async fn without_removed(&self, passages: Vec<Passage>) -> Result<Vec<Passage>, ReadError> {
-        let mut keys: Vec<Key> = passages
+    /// Those of these chunks that are there, of documents that were not taken out meanwhile, in no
+    /// certain order: each by its knowledge base, its file and its number.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn chunks_at(
+        &self,
+        places: &[(KnowledgeBaseId, FileId, u32)],
+    ) -> Result<Vec<Chunk>, ReadError> {
+        let org = self.tenant.org();
+        let keys: Vec<Key> = places
             .iter()
-            .map(|passage| {
-                let chunk = &passage.chunk;
-                keys::document(self.tenant.org(), chunk.knowledge_base, chunk.file)
-            })
+            .map(|(base, file, ordinal)| keys::chunk(org, *base, *file, *ordinal))
+            .collect();
+        let chunks: Vec<Chunk> = self.store.get_batch(&keys).await?;
+        self.without_removed(chunks, |chunk| chunk).await
+    }
+
+    /// Without those whose document was taken out.
+    async fn without_removed<T>(
+        &self,
+        found: Vec<T>,
+        chunk: impl Fn(&T) -> &Chunk,
+    ) -> Result<Vec<T>, ReadError> {
+        let mut keys: Vec<Key> = found
+            .iter()
+            .map(&chunk)
+            .map(|chunk| keys::document(self.tenant.org(), chunk.knowledge_base, chunk.file))
             .collect();
         keys.sort_unstable_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
         keys.dedup();
@@ -260,13 +283,11 @@ impl Knowledge<'_> {
                 )
             })
             .collect();
-        Ok(passages
-            .into_iter()
-            .filter(|passage| {
-                let chunk = &passage.chunk;
-                there.contains(&(chunk.knowledge_base, chunk.file, chunk.content_version))
-            })
-            .collect())
+        let is_there = |found: &T| {
+            let chunk = chunk(found);
+            there.contains(&(chunk.knowledge_base, chunk.file, chunk.content_version))
+        };
+        Ok(found.into_iter().filter(is_there).collect())
     }
 
     async fn write_batch(&self, mut requests: Vec<WriteRequest>) -> Result<(), ReadError> {

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use domain::agent::Agent;
 use domain::budget::Account;
-use domain::event::EventKind;
+use domain::event::{Actor, EventKind};
 use domain::execution::{
-    Effect, Execution, ExecutionState, MAX_QUEUED, ParentCall, Spending, StreamEntry, Turn, Usage,
+    Effect, Execution, ExecutionState, Grounding, MAX_QUEUED, ParentCall, Spending, StreamEntry,
+    Turn, Usage,
 };
 use domain::swarm::Swarm;
 use domain::task::TaskStatus;
+use domain::viewer::Viewer;
 use kernel::cursor::{Cursor, Page, PageRequest};
 use kernel::{AgentId, ExecutionId, JobId, OrgId, TaskId, ToolId};
 use serde::{Deserialize, Serialize};
@@ -154,6 +156,8 @@ impl NewRun {
             waiting: None,
             spending: Spending::default(),
             conversation: None,
+            private_to: None,
+            grounding: None,
             parent: None,
             children: Vec::new(),
             swarm: None,
@@ -181,10 +185,18 @@ impl NewRun {
         &self.execution
     }
 
-    /// The same run, as a turn of a conversation.
+    /// The same run, which is shown some of its agent's knowledge before its model is asked.
     #[must_use]
-    pub(crate) fn in_conversation(mut self, turn: Turn) -> Self {
+    pub fn grounded(mut self, grounding: Grounding) -> Self {
+        self.execution.grounding = Some(grounding);
+        self
+    }
+
+    /// The same run, as a turn of somebody's conversation.
+    #[must_use]
+    pub(crate) fn in_conversation(mut self, turn: Turn, of: Option<Actor>) -> Self {
         self.execution.conversation = Some(turn);
+        self.execution.private_to = of;
         self
     }
 
@@ -199,6 +211,7 @@ impl NewRun {
             depth: caller.depth() + 1,
         });
         self.execution.swarm = caller.swarm;
+        self.execution.private_to = caller.private_to;
         self.execution
             .correlation_id
             .clone_from(&caller.correlation_id);
@@ -268,14 +281,15 @@ impl Executions<'_> {
             .await
     }
 
-    /// Executions, of one agent or of all, in one state or in any, newest first. May lag behind by
-    /// moments. Those in other states are read over, a few pages at a time: a page may have fewer
-    /// items than its limit, or none, and still be followed by another.
+    /// Executions that somebody may see, of one agent or of all, in one state or in any, newest
+    /// first. May lag behind by moments. Others are read over, a few pages at a time: a page may
+    /// have fewer items than its limit, or none, and still be followed by another.
     ///
     /// # Errors
     /// [`ReadError`] if the store does not answer.
     pub async fn page(
         &self,
+        viewer: Viewer,
         agent: Option<AgentId>,
         state: Option<ExecutionState>,
         page: &PageRequest,
@@ -285,9 +299,9 @@ impl Executions<'_> {
             || keys::executions(org),
             |agent| keys::executions_of_agent(org, agent),
         );
-        let Some(state) = state else {
+        if state.is_none() && viewer == Viewer::Everything {
             return self.store.page(&list, page, Order::Descending).await;
-        };
+        }
         let wanted = page.limit as usize;
         let mut found = Page {
             items: Vec::new(),
@@ -301,7 +315,8 @@ impl Executions<'_> {
             let read: Page<Execution> = self.store.page(&list, &part, Order::Descending).await?;
             found.next = read.next;
             for execution in read.items {
-                if execution.state != state {
+                let is_wanted = state.is_none_or(|state| execution.state == state);
+                if !is_wanted || !viewer.sees(execution.private_to) {
                     continue;
                 }
                 let id = execution.id;

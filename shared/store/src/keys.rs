@@ -3,6 +3,7 @@
 //! A partition key begins with the org, so that nothing of two orgs ever shares a partition.
 
 use domain::budget::Account;
+use domain::event::Actor;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, EventId, ExecutionId, FileId, InvitationId,
     JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SwarmId, TaskId, Timestamp,
@@ -667,6 +668,49 @@ pub(crate) fn conversations(org: OrgId) -> Collection {
     collection(Table::Work, format!("ORG#{org}#CONVERSATION"))
 }
 
+/// The conversations that somebody has begun.
+pub(crate) fn conversations_of(org: OrgId, actor: Actor) -> Collection {
+    Collection {
+        index: Index::Gsi1,
+        ..collection(
+            Table::Work,
+            format!("ORG#{org}#CONVERSATION#{}", name(actor)),
+        )
+    }
+}
+
+/// Those of them that are with one agent.
+pub(crate) fn conversations_with(org: OrgId, actor: Actor, agent: AgentId) -> Collection {
+    let pk = format!("ORG#{org}#CONVERSATION#{}#AGENT#{agent}", name(actor));
+    Collection {
+        index: Index::Gsi2,
+        ..collection(Table::Work, pk)
+    }
+}
+
+pub(crate) fn conversation_indexes(
+    org: OrgId,
+    conversation: ConversationId,
+    actor: Actor,
+    agent: AgentId,
+) -> IndexKeys {
+    let sk = conversation.to_string();
+    IndexKeys {
+        gsi1: Some((conversations_of(org, actor).pk, sk.clone())),
+        gsi2: Some((conversations_with(org, actor, agent).pk, sk)),
+        due: None,
+    }
+}
+
+fn name(actor: Actor) -> String {
+    match actor {
+        Actor::User { id } => format!("BY#{id}"),
+        Actor::ApiKey { id } => format!("BY#{id}"),
+        Actor::Agent { id, .. } => format!("BY#{id}"),
+        Actor::System => "BY#SYSTEM".to_owned(),
+    }
+}
+
 pub(crate) fn turn(org: OrgId, conversation: ConversationId, turn: u32) -> Key {
     key(
         Table::Work,
@@ -962,6 +1006,8 @@ mod tests {
             executions_of_agent(o, a),
             effects(o, e),
             stream(o, e),
+            conversations_of(o, Actor::User { id: u }),
+            conversations_with(o, Actor::User { id: u }, a),
             approvals(o),
             approvals_in_state(o, "pending"),
             approvals_of_execution(o, e),
@@ -985,6 +1031,7 @@ mod tests {
             file_link_indexes(o, f, "agent#x"),
             job_indexes(3, Some(at), JobId::from_u128(7)),
             execution_indexes(o, e, a),
+            conversation_indexes(o, ConversationId::from_u128(9), Actor::User { id: u }, a),
             approval_indexes(o, ApprovalId::from_u128(9), e, "pending"),
             swarm_message_indexes(o, SwarmId::from_u128(9), MessageId::from_u128(10)),
         ] {

@@ -7,6 +7,7 @@ use domain::api_key::KeySecret;
 use domain::approval::Approval;
 use domain::audit::AuditEntry;
 use domain::budget::{Budget, LedgerEntry};
+use domain::conversation::{Conversation, ConversationTurn};
 use domain::event::Event;
 use domain::execution::{Effect, Execution, StreamEntry};
 use domain::file::{File, FileLink, FileVersion};
@@ -40,6 +41,7 @@ const EVENT: &str = "evt_00000000000000000000000008";
 const TASK: &str = "tsk_00000000000000000000000009";
 const TOOL: &str = "tol_0000000000000000000000000a";
 const APPROVAL: &str = "apr_0000000000000000000000000e";
+const CONVERSATION: &str = "cnv_0000000000000000000000000c";
 const KEY: &str = "key_0000000000000000000000000b";
 const AT: &str = "2026-01-01T00:00:00.005Z";
 
@@ -193,6 +195,37 @@ fn executions_and_jobs() {
         "wake_requested": false, "progress": { "completed": 1, "total": 2 },
         "error": { "code": "x", "message": "y" }, "correlation_id": "req_1", "created_at": AT,
         "updated_at": AT, "version": 5,
+    }));
+}
+
+#[test]
+fn conversations_and_what_their_turns_are_shown() {
+    unchanged::<Conversation>(&json!({
+        "id": CONVERSATION, "org": ORG, "agent": AGENT, "begun_by": by_user(), "title": "Oil",
+        "on_busy": "interrupt", "active": EXECUTION, "waiting": [EXECUTION], "leaf": 3, "depth": 2,
+        "first": [1, 3], "history": [EXECUTION], "turns": 4, "created_at": AT, "updated_at": AT,
+        "version": 7,
+    }));
+    unchanged::<ConversationTurn>(&json!({
+        "org": ORG, "conversation": CONVERSATION, "turn": 3, "execution": EXECUTION,
+        "rolled_back": true, "revises": 1, "next": [4],
+        "place": { "after": 2, "depth": 3, "told": [EXECUTION] }, "created_at": AT,
+    }));
+    unchanged::<ConversationTurn>(&json!({
+        "org": ORG, "conversation": CONVERSATION, "turn": 3, "execution": EXECUTION,
+        "rolled_back": false, "created_at": AT,
+    }));
+    unchanged::<OfOrg<Effect>>(&json!({
+        "org": ORG, "execution": EXECUTION, "step": 0, "call": 0,
+        "request": { "kind": "retrieval", "query": "When?", "knowledge_bases": [BASE] },
+        "outcome": {
+            "kind": "retrieval", "note": "Nothing.",
+            "passages": [{
+                "marker": 1, "file": FILE, "knowledge_base": BASE, "document": "a.pdf", "page": 2,
+                "heading": "1 Oil", "chunk": 3, "start": 40, "end": 44, "text": "Now.",
+            }],
+        },
+        "started_at": AT, "settled_at": AT, "attempts": 0,
     }));
 }
 

@@ -172,6 +172,7 @@ pub fn routes<T: Table>() -> T {
         .merge(approvals::routes())
         .merge(audit::routes())
         .merge(budgets::routes())
+        .merge(chat::routes())
         .merge(conversations::routes())
         .merge(docs::routes())
         .merge(executions::routes())

@@ -42,6 +42,10 @@ pub(crate) const API: &[ApiFunction] = &[
     },
     function("audit", audit::routes),
     function("budgets", budgets::routes),
+    ApiFunction {
+        front: Front::FunctionUrl,
+        ..function("chat", chat::routes)
+    },
     function("conversations", conversations::routes),
     ApiFunction {
         pages: &["GET /docs", "GET /docs/{path}"],

@@ -8,8 +8,10 @@
 //! | PATCH | `/v1/conversations/{conversation_id}` | `executions:write` | `update.rs` |
 //! | DELETE | `/v1/conversations/{conversation_id}` | `executions:write` | `delete.rs` |
 //! | GET | `/v1/conversations/{conversation_id}/turns` | `executions:read` | `turns.rs` |
+//! | POST | `/v1/conversations/{conversation_id}/stop` | `executions:write` | `stop.rs` |
 //!
-//! A turn is an execution, and is begun as one: with its `conversation_id`.
+//! A turn is an execution, and is begun as one, with its `conversation_id`, or by the function
+//! `chat`.
 
 use api::{Table, routes};
 
@@ -17,6 +19,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod stop;
 mod turns;
 mod update;
 
@@ -27,4 +30,5 @@ pub fn routes<T: Table>() -> T {
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(turns::list))
+        .routes(routes!(stop::stop))
 }

@@ -5,7 +5,8 @@ use domain::conversation::Conversation;
 
 const LIST: &str = "conversations";
 
-/// Conversations of the organization, newest first.
+/// Conversations, newest first: of a member, those that they have begun; of a manager or a machine,
+/// all of the organization.
 #[utoipa::path(
     get, path = "/v1/conversations", tag = "conversations", operation_id = "list_conversations",
     params(PageQuery),
@@ -19,6 +20,6 @@ pub(crate) async fn list(
 ) -> Result<Json<Listing<Conversation>>, Problem> {
     let page = Paging::from(query).request(&app, &caller, LIST)?;
     let conversations = app.store().conversations(caller.tenant());
-    let found = conversations.page(&page).await?;
+    let found = conversations.page(caller.viewer(), &page).await?;
     Ok(Json(Listing::new(&app, &caller, LIST, found)))
 }

@@ -3,6 +3,7 @@ use axum::Json;
 use axum::extract::State;
 use domain::conversation::{Conversation, ConversationTurn};
 use domain::execution::{Execution, ExecutionState, Failure};
+use kernel::cursor::Page;
 use kernel::{ConversationId, ExecutionId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,17 +21,32 @@ pub(crate) struct TurnView {
     /// What the agent answered, once completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<String>,
+    /// What the agent had said when the turn was cut short.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<String>,
     /// Why there is no answer, once failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
     /// Whether a newer turn took it back; later ones are not told of it.
     rolled_back: bool,
+    /// The turn whose message was edited or asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revises: Option<u32>,
+    /// The turn that it follows; absent at the beginning, and while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u32>,
+    /// The turns that follow it, one for each branch.
+    next: Vec<u32>,
     created_at: Timestamp,
 }
 
 impl TurnView {
-    fn new((turn, execution): (ConversationTurn, Execution)) -> Self {
+    fn new(turn: ConversationTurn, execution: Execution, said: Option<String>) -> Self {
         Self {
+            said,
+            revises: turn.revises,
+            after: turn.place.and_then(|place| place.after),
+            next: turn.next,
             turn: turn.turn,
             execution: execution.id,
             state: execution.state,
@@ -62,6 +78,12 @@ pub(crate) async fn list(
     let page = Paging::from(query).request(&app, caller, &list)?;
     let conversations = app.store().conversations(caller.tenant());
     let turns = conversations.turns(conversation.id, &page).await?;
-    let turns = turns.map(TurnView::new);
+    let mut items = Vec::with_capacity(turns.items.len());
+    for (turn, execution) in turns.items {
+        let said = conversations.said_in(&execution).await?;
+        items.push(TurnView::new(turn, execution, said));
+    }
+    let next = turns.next;
+    let turns = Page { items, next };
     Ok(Json(Listing::new(&app, caller, &list, turns)))
 }

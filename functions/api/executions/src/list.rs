@@ -50,7 +50,7 @@ pub(crate) async fn list(
     let executions = app
         .store()
         .executions(caller.tenant())
-        .page(query.agent_id, query.state, &page)
+        .page(caller.viewer(), query.agent_id, query.state, &page)
         .await?;
     Ok(Json(Listing::new(&app, &caller, &list, executions)))
 }

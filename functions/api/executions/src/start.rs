@@ -5,7 +5,7 @@ use domain::agent::Agent;
 use domain::conversation::OnBusy;
 use domain::execution::Execution;
 use kernel::ConversationId;
-use store::conversations::TurnRefused;
+use store::conversations::NewTurn;
 use store::executions::NewRun;
 
 /// Queues a run of `agent`.
@@ -31,27 +31,14 @@ pub(crate) async fn start(
         executions.queue(&cause, &run).await?;
         return Ok(run.execution().clone());
     };
-    store
-        .conversations(caller.tenant())
-        .begin_turn(&cause, conversation, &run, on_busy)
-        .await
-        .map_err(refused)
-}
-
-fn refused(refused: TurnRefused) -> Problem {
-    match refused {
-        TurnRefused::Missing => Problem::invalid_field(
-            "/conversation_id",
-            "is not a conversation of this organization",
-        ),
-        TurnRefused::OtherAgent => {
-            Problem::invalid_field("/conversation_id", "is a conversation with another agent")
-        }
-        TurnRefused::Busy(open) => Problem::conflict(
-            "conversation_busy",
-            format!("Execution {open} is under way in the conversation."),
-        ),
-        TurnRefused::Full => Problem::conflict("conversation_full", format!("{refused}.")),
-        TurnRefused::Store(error) => error.into(),
-    }
+    let turn = NewTurn {
+        run: &run,
+        viewer: caller.viewer(),
+        on_busy,
+        revises: None,
+    };
+    let conversations = store.conversations(caller.tenant());
+    Ok(conversations
+        .begin_turn(&cause, conversation, &turn)
+        .await?)
 }

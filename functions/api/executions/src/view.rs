@@ -14,11 +14,9 @@ pub(crate) struct ExecutionView {
 
 impl ExecutionView {
     pub(crate) fn new(app: &App, execution: Execution) -> Self {
-        let base = app.streams_url().unwrap_or_default().trim_end_matches('/');
-        let stream_url = format!("{base}/v1/executions/{}/stream", execution.id);
         Self {
+            stream_url: app.stream_url(execution.id),
             execution,
-            stream_url,
         }
     }
 }

@@ -37,7 +37,12 @@ impl Beginning {
         let kind = EventKind::ExecutionStarted;
         let data = json!({ "agent": execution.agent, "task": execution.task });
         let event = store.event(tenant, cause, kind, execution.id, data);
-        let data = json!({ "agent": execution.agent, "input": execution.input });
+        let mut data = json!({
+            "agent": execution.agent, "input": execution.input, "run_id": execution.id,
+        });
+        if let Some(turn) = execution.conversation {
+            data["thread_id"] = json!(turn.id);
+        }
         Self {
             entry: (StreamEntryKind::RunStarted, data),
             event: Some(event),

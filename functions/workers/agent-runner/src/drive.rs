@@ -159,6 +159,7 @@ impl Run<'_> {
             let name = tool.to_string();
             return Err(self.wait_for_credential(tool, &name, |_| {}).await);
         }
+        self.ground().await?;
         loop {
             self.check_limits()?;
             let step = self.steps() + 1;

@@ -90,7 +90,8 @@ impl Run<'_> {
     ) -> Result<(), Refused> {
         let store = self.runner.store.clone();
         let executions = store.executions(self.tenant);
-        let citations = self.sources.cited_in(text);
+        let citations = self.sources.checked(&store, self.tenant, text).await;
+        let citations = citations.map_err(Stop::from)?;
         let cause = self.cause();
         let data = json!({ "agent": self.execution.agent, "task": self.execution.task });
         let event = self.event(ExecutionState::Completed.event(), data);

@@ -25,6 +25,7 @@
 //! | [`drive`] | the loop of a run |
 //! | [`tools`] | calling the tools of a step, as people, budgets and interruptions allow |
 //! | [`model_call`] | one model call, streamed |
+//! | [`grounding`] | the passages that a run is shown before its model is asked |
 //! | [`conversation`] | the journal as the messages that a model reads |
 //! | [`payment`] | what calls cost: set aside before, settled after |
 //! | [`waits`] | waiting, and going on afterwards |
@@ -54,6 +55,7 @@ mod consolidate;
 mod conversation;
 mod drive;
 mod ending;
+mod grounding;
 mod journal;
 mod model_call;
 mod payment;

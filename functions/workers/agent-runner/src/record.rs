@@ -180,6 +180,10 @@ impl Run<'_> {
         if let Some(beginning) = &self.held.beginning {
             draft.begin(beginning, &self.runner.store);
         }
+        if let Some((found, told)) = &self.held.found {
+            draft.put_effect(found);
+            draft.tell(StreamEntryKind::Custom, told.clone());
+        }
         if let Some(step) = self.held.finished_step {
             draft.execution.steps = step;
             draft.execution.waiting = None;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use domain::agent::{Agent, AgentSpec, AgentVersion};
 use domain::event::{Actor, Event, EventKind};
-use domain::execution::{Execution, ExecutionState};
-use store::conversations::PastTurn;
+use domain::execution::{Effect, Execution, ExecutionState};
+use serde_json::Value;
+use store::conversations::Past;
 use store::{Cause, ReadError, Store, Tenant};
 use work::{Attempt, JobError};
 
@@ -40,7 +41,7 @@ pub(crate) struct Run<'a> {
     /// What the agent is told of its memories.
     pub(crate) memories: Told,
     /// What was said before in the conversation.
-    pub(crate) past: Vec<PastTurn>,
+    pub(crate) past: Past,
     /// What is to be written with the next change, whatever that is.
     pub(crate) held: Held,
 }
@@ -51,13 +52,15 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Held {
     /// That a queued run runs.
     pub(crate) beginning: Option<Beginning>,
+    /// What was found for the run before its model is asked, and what those who watch are told of it.
+    pub(crate) found: Option<(Effect, Value)>,
     /// The step whose calls are all settled.
     pub(crate) finished_step: Option<u32>,
 }
 
 impl Held {
     pub(crate) fn is_empty(&self) -> bool {
-        self.beginning.is_none() && self.finished_step.is_none()
+        self.beginning.is_none() && self.found.is_none() && self.finished_step.is_none()
     }
 }
 
@@ -99,7 +102,7 @@ impl<'a> Run<'a> {
             past,
             held: Held {
                 beginning,
-                finished_step: None,
+                ..Held::default()
             },
         })
     }
@@ -125,7 +128,7 @@ impl<'a> Run<'a> {
     }
 
     /// The event that tells what happened to this run.
-    pub(crate) fn event(&self, kind: EventKind, data: serde_json::Value) -> Event {
+    pub(crate) fn event(&self, kind: EventKind, data: Value) -> Event {
         self.runner
             .store
             .event(self.tenant, &self.cause(), kind, self.execution.id, data)
@@ -152,14 +155,10 @@ async fn journal_of(store: &Store, tenant: Tenant, execution: &Execution) -> Res
     Ok(Journal::new(effects))
 }
 
-async fn past_of(
-    store: &Store,
-    tenant: Tenant,
-    execution: &Execution,
-) -> Result<Vec<PastTurn>, Stop> {
+async fn past_of(store: &Store, tenant: Tenant, execution: &Execution) -> Result<Past, Stop> {
     Ok(match execution.conversation {
         Some(turn) => store.conversations(tenant).before(turn).await?,
-        None => Vec::new(),
+        None => Past::default(),
     })
 }
 

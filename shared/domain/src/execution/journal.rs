@@ -1,11 +1,11 @@
 //! The journal: every call of a run to the outside, with what came back.
 
-use kernel::{ApprovalId, ExecutionId, MicroCredits, Timestamp};
+use kernel::{ApprovalId, ExecutionId, KnowledgeBaseId, MicroCredits, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Tokens;
+use super::{Citation, Tokens};
 
 /// One call to the outside, by a model or a tool: noted before it is made and settled after it.
 /// A settled effect is never made again; the journal of a run is at once its conversation and its
@@ -13,7 +13,7 @@ use super::Tokens;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Effect {
     pub execution: ExecutionId,
-    /// The step, from 1.
+    /// The step, from 1; 0 for what is done before the first.
     pub step: u32,
     /// 0 for the model call of the step, then 1, 2, … for its tool calls.
     pub call: u32,
@@ -61,6 +61,11 @@ pub enum EffectRequest {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         messages_through: Option<u64>,
     },
+    /// A search for what the run is shown before its model is asked.
+    Retrieval {
+        query: String,
+        knowledge_bases: Vec<KnowledgeBaseId>,
+    },
     /// A tool call, as the model asked for it.
     Tool {
         call_id: String,
@@ -96,6 +101,13 @@ pub enum EffectOutcome {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         cost: Option<MicroCredits>,
     },
+    /// What was found for the run, in the order and under the markers that the model sees.
+    Retrieval {
+        passages: Vec<ShownPassage>,
+        /// Why nothing was found, where that has a reason.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        note: Option<String>,
+    },
     /// A tool's result, as the model sees it.
     Tool {
         content: String,
@@ -104,6 +116,14 @@ pub enum EffectOutcome {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         whole: Option<StoredResult>,
     },
+}
+
+/// A piece of a document as a run was shown it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShownPassage {
+    #[serde(flatten)]
+    pub source: Citation,
+    pub text: String,
 }
 
 /// A tool's result that is too large for the journal, as it is kept among the org's objects.

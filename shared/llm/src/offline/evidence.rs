@@ -44,6 +44,14 @@ impl Source {
     }
 }
 
+/// What a message holds between the marks that set retrieved passages apart, if it is one that shows
+/// them.
+pub(super) fn given(message: &str) -> Option<&str> {
+    const BEGIN: &str = "\n<passages>\n";
+    let (_, rest) = message.split_once(BEGIN)?;
+    rest.strip_suffix("\n</passages>")
+}
+
 /// The passages of a search result, or `None` when the result is not one.
 pub(super) fn passages(content: &str) -> Option<Vec<Passage>> {
     let json = json_in(content)?;
@@ -170,6 +178,19 @@ mod tests {
         assert_eq!(passages(r#"{"passages": []}"#), Some(Vec::new()));
         assert_eq!(passages("no such index"), None);
         assert_eq!(passages(r#"{"passages": [{"text": "cut"#), None);
+    }
+
+    #[test]
+    fn passages_are_given_only_between_their_marks() {
+        let shown = "Found.\n<passages>\n{\"passages\":[]}\n</passages>";
+        assert_eq!(given(shown), Some("{\"passages\":[]}"));
+        for message in [
+            "What are <passages>?",
+            "\n<passages>\n{}",
+            "<passages>\n</passages>",
+        ] {
+            assert_eq!(given(message), None, "{message}");
+        }
     }
 
     #[test]

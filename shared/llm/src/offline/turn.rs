@@ -39,6 +39,8 @@ pub(super) struct Turn<'a> {
     pub request: &'a ChatRequest,
     pub message: &'a str,
     pub intent: Intent,
+    /// What was found for the message before it was put.
+    given: Vec<&'a str>,
     pub exchanges: Vec<Exchange<'a>>,
     /// Calls in the whole conversation, so that ids stay unique in it.
     calls_before: usize,
@@ -71,11 +73,22 @@ impl<'a> Turn<'a> {
             .iter()
             .enumerate()
             .filter_map(|(position, message)| match message {
-                Message::User { text } => Some((position, text.as_str())),
+                Message::User { text } if evidence::given(text).is_none() => {
+                    Some((position, text.as_str()))
+                }
                 _ => None,
             })
             .collect();
         let (start, message) = said.last().copied().unwrap_or((0, ""));
+        // It stands right before the message that it is for.
+        let given = request.messages[..start]
+            .iter()
+            .rev()
+            .map_while(|message| match message {
+                Message::User { text } => evidence::given(text),
+                _ => None,
+            })
+            .collect();
         let earlier = said.iter().rev().nth(1).map(|(_, text)| *text);
         let results: Vec<(&str, ToolOutcome<'_>)> = request.messages[start..]
             .iter()
@@ -119,6 +132,7 @@ impl<'a> Turn<'a> {
             request,
             message,
             intent: intent::read(message, earlier),
+            given,
             exchanges,
             calls_before: calls_of(&request.messages).len(),
         }
@@ -170,7 +184,8 @@ impl<'a> Turn<'a> {
 
     /// The passages that the searches and readings of this turn brought, each once.
     fn evidence(&self) -> Vec<Passage> {
-        let mut passages: Vec<Passage> = Vec::new();
+        let given = self.given.iter().copied();
+        let mut passages: Vec<Passage> = given.filter_map(evidence::passages).flatten().collect();
         for name in [SEARCH, READ] {
             for exchange in self.made(name) {
                 let Some(outcome) = exchange.result.filter(|outcome| !outcome.is_error) else {
@@ -228,7 +243,9 @@ impl<'a> Turn<'a> {
             .map(|question| pool.find(question))
             .collect();
         let mut searches = self.made(SEARCH).peekable();
-        let nothing = if searches.peek().is_none() {
+        let nothing = if searches.peek().is_none() && !self.given.is_empty() {
+            Nothing::Found
+        } else if searches.peek().is_none() {
             Nothing::Searchable
         } else if searches.all(|search| search.result.is_none_or(|outcome| outcome.is_error)) {
             Nothing::Failed

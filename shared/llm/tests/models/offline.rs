@@ -470,6 +470,24 @@ async fn what_is_not_there_is_not_made_up() {
 }
 
 #[tokio::test]
+async fn passages_that_stand_before_a_message_are_answered_from_and_are_no_message() {
+    let given = json!({ "passages": handbook() });
+    let shown = format!("Found for you.\n<passages>\n{given}\n</passages>");
+    let none = |_: &ToolCall| -> Result<String, String> { unreachable!() };
+    let agent = Agent::new(Vec::new(), &none);
+    agent.messages.borrow_mut().push(Message::user(&shown));
+    let answer = agent.say("How often is the gearbox oil changed?").await;
+    assert!(answer.contains("2,000 operating hours"), "{answer}");
+    assert!(
+        answer.contains("Sources: [1] handbook.pdf, page 3"),
+        "{answer}"
+    );
+    // They are for that message, and for no later one.
+    let answer = agent.say("Which oil grade is used?").await;
+    assert!(answer.contains("I have no documents to search"), "{answer}");
+}
+
+#[tokio::test]
 async fn two_questions_make_two_searches_at_once() {
     let passages = handbook();
     let tools = |call: &ToolCall| {

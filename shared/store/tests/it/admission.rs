@@ -9,9 +9,10 @@ use std::time::Duration;
 use domain::agent::{Agent, AgentSpec, Limits};
 use domain::conversation::OnBusy;
 use domain::execution::Execution;
+use domain::viewer::Viewer;
 use futures::future::join_all;
 use kernel::{AgentId, Clock as _, ConversationId, SystemClock};
-use store::conversations::TurnRefused;
+use store::conversations::{NewTurn, TurnRefused};
 use store::executions::{MAX_PLACES, NewRun};
 use store::{CommitError, Error, Store, Tenant};
 use work::{JobState, JobStore as _};
@@ -222,9 +223,15 @@ async fn of_many_turns_at_once_one_is_open_and_each_comes_to_its_end() {
 }
 
 async fn begin(store: &Store, tenant: Tenant, id: ConversationId, run: &NewRun) -> Execution {
+    let turn = NewTurn {
+        run,
+        viewer: Viewer::Everything,
+        on_busy: None,
+        revises: None,
+    };
     loop {
         let conversations = store.conversations(tenant);
-        match conversations.begin_turn(&cause(), id, run, None).await {
+        match conversations.begin_turn(&cause(), id, &turn).await {
             Ok(turn) => return turn,
             Err(TurnRefused::Store(error)) if is_busy(&error) => {}
             Err(error) => panic!("{error}"),
