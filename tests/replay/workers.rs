@@ -16,10 +16,17 @@ use work::{Job, JobState, RunnerConfig};
 
 use super::samples;
 use crate::support::bare::Bare;
+use crate::support::search::found;
 use crate::support::{Api, send, tenant, text, within};
 
 /// The workers whose samples are replayed below.
-pub const REPLAYED: &[&str] = &["agent-runner", "event-router", "file-processor", "sweeper"];
+pub const REPLAYED: &[&str] = &[
+    "agent-runner",
+    "event-router",
+    "file-processor",
+    "indexer",
+    "sweeper",
+];
 
 /// How long the invocations of these tests may take.
 const INVOCATION: Duration = Duration::from_secs(900);
@@ -28,6 +35,7 @@ const INVOCATION: Duration = Duration::from_secs(900);
 fn doorbells(function: &str, job: &Job) -> Vec<SqsEvent> {
     samples(function)
         .iter()
+        .filter(|sample| sample.json()["Records"].is_array())
         .map(|sample| {
             let mut event = sample.json();
             for record in event["Records"].as_array_mut().expect("records") {
@@ -114,6 +122,36 @@ async fn a_doorbell_has_a_file_read() {
         (&file["status"], &file["format"]),
         (&json!("ready"), &json!("markdown"))
     );
+}
+
+#[tokio::test]
+async fn a_command_has_an_index_made_anew_and_a_doorbell_does_it() {
+    let bare = Bare::start().await;
+    let api = bare.founder("ada").await;
+    let agent = json!({ "name": "Turbine expert", "instructions": "B" });
+    api.create("/v1/agents", &agent).await;
+    let (store, tenant) = (&bare.store, tenant(&api));
+    let commands = samples("indexer").into_iter().map(|sample| sample.json());
+    for mut command in commands.filter(|event| event["Records"].is_null()) {
+        command["rebuild"] = json!([tenant.org()]);
+        let done = indexer::command(store, command.clone()).await;
+        assert_eq!(done.expect("asked for"), command);
+    }
+    let refused = indexer::command(store, json!({ "rebuild": [], "drop": [] })).await;
+    assert!(refused.is_err());
+
+    let runner = batch::runner(store, indexer::handlers(store), RunnerConfig::default());
+    let job = bare.job_of(tenant.org()).await;
+    for event in doorbells("indexer", &job) {
+        let deadline = bare.clock.now().plus(INVOCATION);
+        let response = batch::run_doorbells(&runner, event, deadline).await;
+        assert!(response.batch_item_failures.is_empty(), "{response:?}");
+    }
+    let head = store.text_index(tenant).head().await.expect("an answer");
+    let head = head.expect("an index");
+    assert_eq!((head.generation, head.rebuild), (2, None));
+    assert_eq!(bare.job(&job).await.state, JobState::Parked);
+    assert_eq!(found(store, tenant, "turbines").await, ["Turbine expert"]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub mod fixture;
 pub mod instance;
 pub mod operations;
 pub mod redact;
+pub mod search;
 pub mod stream;
 pub mod tables;
 pub mod world;

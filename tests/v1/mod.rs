@@ -20,6 +20,7 @@ mod results;
 mod sub_agents;
 mod swarms;
 mod tasks;
+mod text_index;
 mod tool_credentials;
 mod tools;
 mod users;

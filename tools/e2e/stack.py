@@ -59,11 +59,13 @@ def describe(emulator, resources, api, tokens):
             "agent-interactive": queues.physical("AgentInteractiveQueue"),
             "agent-bulk": queues.physical("AgentBulkQueue"),
             "files": queues.physical("FilesQueue"),
+            "index": queues.physical("IndexQueue"),
         },
         "dead_queues": {
             "agent-interactive": queues.physical("AgentInteractiveDeadQueue"),
             "agent-bulk": queues.physical("AgentBulkDeadQueue"),
             "files": queues.physical("FilesDeadQueue"),
+            "index": queues.physical("IndexDeadQueue"),
             "event-router": queues.physical("EventRouterDeadQueue"),
         },
         "functions": resources.functions(),

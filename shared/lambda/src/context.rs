@@ -21,7 +21,13 @@ pub(crate) const WORKER_NEEDS: &[&str] = &[
     "OVERGLASS_TABLE_LOG",
     "OVERGLASS_TABLE_WORK",
 ];
-pub(crate) const STREAM_NEEDS: &[&str] = &["OVERGLASS_TABLE_AUDIT", "OVERGLASS_TABLE_METRICS"];
+pub(crate) const STREAM_NEEDS: &[&str] = &[
+    "OVERGLASS_TABLE_AUDIT",
+    "OVERGLASS_TABLE_METRICS",
+    "OVERGLASS_TABLE_KNOWLEDGE",
+    "OVERGLASS_TABLE_WORK",
+    "OVERGLASS_QUEUE_INDEX",
+];
 pub(crate) const SCHEDULE_NEEDS: &[&str] = &["OVERGLASS_TABLE_WORK"];
 
 pub(crate) fn app() -> Result<App, Error> {

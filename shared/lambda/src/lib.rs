@@ -4,7 +4,7 @@
 //! |---|---|
 //! | HTTP API | [`http`], [`http_with_vault`] where secrets are kept, [`open`] where nobody signs in |
 //! | Function URL with a streamed response | [`streaming`] |
-//! | SQS doorbells | [`worker`] |
+//! | SQS doorbells | [`worker`], [`worker_with_commands`] where an operator invokes it too |
 //! | the Log table's stream | [`stream`] |
 //! | a schedule | [`schedule`] |
 //!
@@ -23,6 +23,8 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Deserialize as _;
+use serde_json::Value;
 use store::Store;
 use work::{Handler, RunnerConfig};
 
@@ -92,6 +94,34 @@ where
     .await
 }
 
+/// As [`worker`], for one that an operator may also invoke: whatever is no batch of doorbells goes
+/// to `command`, whose answer is the invocation's.
+///
+/// # Errors
+/// An unusable environment, or a runtime that cannot go on.
+pub async fn worker_with_commands<F, C>(handlers: F, command: C) -> Result<(), Error>
+where
+    F: FnOnce(&Store) -> Result<Vec<Arc<dyn Handler>>, Error>,
+    C: AsyncFn(&Store, Value) -> Result<Value, Error>,
+{
+    telemetry::init();
+    let store = context::store(context::WORKER_NEEDS)?;
+    let runner = batch::runner(&store, handlers(&store)?, RunnerConfig::default());
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let answer = if event.payload.get("Records").is_some() {
+            let doorbells = SqsEvent::deserialize(event.payload)?;
+            let deadline = context::deadline(&event.context);
+            let response = batch::run_doorbells(&runner, doorbells, deadline).await;
+            serde_json::to_value(response).map_err(Error::from)
+        } else {
+            command(&store, event.payload).await
+        };
+        telemetry::flush();
+        answer
+    }))
+    .await
+}
+
 /// Reads the event log in order. `reader` makes the reader from the store, at cold start.
 ///
 /// # Errors
@@ -122,7 +152,7 @@ where
 {
     telemetry::init();
     let store = context::store(context::SCHEDULE_NEEDS)?;
-    lambda_runtime::run(service_fn(async |_: LambdaEvent<serde_json::Value>| {
+    lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| {
         let done = task(&store, store.now()).await;
         telemetry::flush();
         done

@@ -105,6 +105,7 @@ pub struct StoreConfig {
     pub agent_interactive_queue: String,
     pub agent_bulk_queue: String,
     pub files_queue: String,
+    pub index_queue: String,
     /// How many executions of one org may run at the same time.
     pub runs_per_org: u32,
 }
@@ -138,6 +139,7 @@ impl StoreConfig {
             agent_interactive_queue: read("OVERGLASS_QUEUE_AGENT_INTERACTIVE"),
             agent_bulk_queue: read("OVERGLASS_QUEUE_AGENT_BULK"),
             files_queue: read("OVERGLASS_QUEUE_FILES"),
+            index_queue: read("OVERGLASS_QUEUE_INDEX"),
             runs_per_org,
         };
         env.finish(config)
@@ -166,6 +168,7 @@ impl StoreConfig {
             Lane::AgentInteractive => &self.agent_interactive_queue,
             Lane::AgentBulk => &self.agent_bulk_queue,
             Lane::Files => &self.files_queue,
+            Lane::Index => &self.index_queue,
         }
     }
 }

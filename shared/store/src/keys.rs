@@ -457,6 +457,22 @@ pub(crate) fn chunks(org: OrgId, base: KnowledgeBaseId, file: FileId) -> Collect
     )
 }
 
+// The text index.
+
+/// Which files make up the text index of an org.
+pub(crate) fn text_index(org: OrgId) -> Key {
+    key(Table::Knowledge, format!("ORG#{org}#INDEX"), "HEAD")
+}
+
+/// Something that has to be indexed anew. `item` is its kind and its id.
+pub(crate) fn index_mark(org: OrgId, item: &str) -> Key {
+    key(Table::Knowledge, format!("ORG#{org}#INDEX#MARK"), item)
+}
+
+pub(crate) fn index_marks(org: OrgId) -> Collection {
+    collection(Table::Knowledge, format!("ORG#{org}#INDEX#MARK"))
+}
+
 // Work.
 
 pub(crate) fn job(org: OrgId, job: JobId) -> Key {
@@ -924,6 +940,8 @@ mod tests {
             knowledge_base(o, k),
             document(o, k, f),
             chunk(o, k, f, 31),
+            text_index(o),
+            index_mark(o, "agent/x"),
             job(o, j),
             execution(o, e),
             effect(o, e, 2, 1),
@@ -1001,6 +1019,7 @@ mod tests {
             knowledge_bases(o),
             documents(o, k),
             chunks(o, k, f),
+            index_marks(o),
             due_jobs(3),
             executions(o),
             executions_of_agent(o, a),

@@ -10,6 +10,7 @@
 //! | [`jobs`], [`bell`] | the work engine's rows and doorbells |
 //! | [`objects`] | files in S3: presigned uploads, bodies |
 //! | [`data_keys`], [`credentials`] | sealed secrets and the keys that seal them |
+//! | [`text_index`], [`index_objects`], [`index_marks`] | which files are an org's text index, their objects, and what it has yet to take in |
 //! | [`health`] | whether DynamoDB, S3 and SQS answer |
 //! | one module a noun | what can be asked of it and done to it |
 //!
@@ -37,6 +38,8 @@ pub mod files;
 pub mod health;
 pub mod idempotency;
 pub mod identity;
+pub mod index_marks;
+pub mod index_objects;
 pub mod jobs;
 pub mod keys;
 pub mod knowledge;
@@ -52,6 +55,7 @@ pub mod stats;
 mod stored_form;
 pub mod swarms;
 pub mod tasks;
+pub mod text_index;
 pub mod tools;
 
 use std::sync::Arc;

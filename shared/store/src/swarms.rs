@@ -296,6 +296,22 @@ impl Swarms<'_> {
         })
     }
 
+    /// What was told under this sequence in one run of a swarm.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn message(
+        &self,
+        swarm: SwarmId,
+        root: ExecutionId,
+        sequence: u64,
+    ) -> Result<Option<SwarmMessage>, ReadError> {
+        let org = self.tenant.org();
+        self.store
+            .get(&keys::swarm_message(org, swarm, root, sequence))
+            .await
+    }
+
     /// Adds a message to a change, with the entry that tells of it in the stream of the
     /// coordinator's run, which has then counted it, and with its event.
     pub fn add_message(
@@ -309,7 +325,8 @@ impl Swarms<'_> {
         let row = root.next_stream_entry(StreamEntryKind::Custom, value, self.store.now());
         message.sequence = row.sequence;
         let data = json!({
-            "message": message.id, "execution": message.execution, "to": message.to,
+            "message": message.id, "execution": message.execution,
+            "sequence": message.sequence, "to": message.to,
         });
         let kind = EventKind::SwarmMessagePosted;
         let event = self

@@ -105,11 +105,18 @@ pub enum Lane {
     AgentBulk,
     /// Files to extract, chunk and embed.
     Files,
+    /// The text indexes of orgs.
+    Index,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 3] = [Self::AgentInteractive, Self::AgentBulk, Self::Files];
+    pub const ALL: [Self; 4] = [
+        Self::AgentInteractive,
+        Self::AgentBulk,
+        Self::Files,
+        Self::Index,
+    ];
 
     /// The stable name, which is also the name of the queue.
     #[must_use]
@@ -118,6 +125,7 @@ impl Lane {
             Self::AgentInteractive => "agent-interactive",
             Self::AgentBulk => "agent-bulk",
             Self::Files => "files",
+            Self::Index => "index",
         }
     }
 }

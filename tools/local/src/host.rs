@@ -119,7 +119,8 @@ impl Host {
         let agents =
             agent_runner::AgentRunner::new(store.clone(), options.model, outbound, options.prices);
         let files = file_processor::handlers_with(&store, options.files);
-        workers::start(&services, &store, agents, files, &stop, &tasks).await?;
+        let indexes = indexer::handlers(&store);
+        workers::start(&services, &store, agents, files, indexes, &stop, &tasks).await?;
         tasks.close();
         Ok(Self {
             address,
@@ -248,6 +249,7 @@ pub async fn open_store(services: &Services, runs_per_org: u32) -> anyhow::Resul
         agent_interactive_queue: url(work::Lane::AgentInteractive),
         agent_bulk_queue: url(work::Lane::AgentBulk),
         files_queue: url(work::Lane::Files),
+        index_queue: url(work::Lane::Index),
         runs_per_org,
     };
     let endpoints = services.endpoints();

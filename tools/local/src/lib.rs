@@ -9,12 +9,14 @@
 //! | [`secrets`] | what the host keeps in its data folder beside the stores |
 //! | [`client`] | a client of the API, as a person's program would be |
 //! | [`journey`] | the first job: documents in, a question answered with its sources |
+//! | [`reindex`] | text indexes made anew |
 //! | [`terminal`] | what the person sees |
 
 pub mod client;
 pub mod host;
 pub mod issuer;
 pub mod journey;
+pub mod reindex;
 pub mod secrets;
 pub mod terminal;
 pub mod workers;

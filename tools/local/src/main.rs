@@ -50,6 +50,8 @@ enum Command {
     /// Verify an exported audit chain: a JSON array of entries, in any order, as `/v1/audit` lists
     /// them. Needs nothing but the file.
     VerifyAudit { file: PathBuf },
+    /// Make the text index of every organization anew, from the tables, and exit.
+    Reindex,
     /// Do the first job once and exit.
     Demo {
         /// Print one JSON object and nothing else.
@@ -85,6 +87,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(Command::VerifyAudit { file }) = &arguments.command {
         return verify_audit(file);
     }
+    if let Some(Command::Reindex) = &arguments.command {
+        let port = arguments.port.unwrap_or(0);
+        return reindex(port, &arguments.data, arguments.sync_every_commit).await;
+    }
     let (job, json, once) = match arguments.command {
         None => (Job::demonstration(), false, false),
         Some(Command::Ask {
@@ -93,7 +99,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             once,
         }) => (Job::about(&file, question)?, false, once),
         Some(Command::Demo { json }) => (Job::demonstration(), json, true),
-        Some(Command::VerifyAudit { .. }) => return Ok(()),
+        Some(Command::VerifyAudit { .. } | Command::Reindex) => return Ok(()),
     };
     let terminal = if json {
         Terminal::quiet()
@@ -133,6 +139,20 @@ fn verify_audit(file: &Path) -> anyhow::Result<()> {
         head.sequence, head.hash
     ));
     Ok(())
+}
+
+async fn reindex(port: u16, data: &Path, sync_every_commit: bool) -> anyhow::Result<()> {
+    let terminal = Terminal::talkative();
+    let host = start(port, data, sync_every_commit, terminal).await?;
+    let done = tokio::select! {
+        done = local::reindex::all(host.app().store(), terminal) => done,
+        () = interrupted() => {
+            terminal.line("\nEnding. What is left goes on at the next start.");
+            Ok(())
+        }
+    };
+    host.shutdown().await;
+    done
 }
 
 async fn start(

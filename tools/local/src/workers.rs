@@ -37,6 +37,7 @@ pub(crate) async fn start(
     store: &Store,
     agents: agent_runner::AgentRunner,
     files: Vec<Arc<dyn Handler>>,
+    indexes: Vec<Arc<dyn Handler>>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
@@ -51,12 +52,14 @@ pub(crate) async fn start(
     };
     let agents: Vec<Arc<dyn Handler>> = vec![Arc::new(agents)];
     let agent_runner = Arc::new(batch::runner(store, agents, config.clone()));
-    let file_runner = Arc::new(batch::runner(store, files, config));
+    let file_runner = Arc::new(batch::runner(store, files, config.clone()));
+    let index_runner = Arc::new(batch::runner(store, indexes, config));
     let left_behind = take_back(store).await;
     for lane in Lane::ALL {
         let runner = match lane {
             Lane::AgentInteractive | Lane::AgentBulk => &agent_runner,
             Lane::Files => &file_runner,
+            Lane::Index => &index_runner,
         };
         let url = store.config().queue(lane);
         let source = QueueSource::new(&services.clients().sqs, url, DOORBELLS_AT_ONCE).await?;

@@ -1,5 +1,5 @@
-//! Follows the event log and keeps what depends on it: the audit chain of each org and the
-//! statistics of agents.
+//! Follows the event log and keeps what depends on it: the audit chain of each org, the statistics
+//! of agents, and the marks of what has to be indexed anew.
 //!
 //! It is the log's only consumer, so nothing contends for a chain. Each reader recognises an event
 //! that it has taken before: a repetition changes nothing, and neither does a batch that comes
@@ -32,7 +32,7 @@ impl EventRouter {
         for event in events {
             self.store.statistics(tenant).count(event).await?;
         }
-        Ok(())
+        self.store.text_index(tenant).mark(events).await
     }
 }
 

@@ -50,6 +50,7 @@ impl Stage {
             agent_interactive_queue: url(work::Lane::AgentInteractive),
             agent_bulk_queue: url(work::Lane::AgentBulk),
             files_queue: url(work::Lane::Files),
+            index_queue: url(work::Lane::Index),
             runs_per_org,
             ..StoreConfig::default()
         };

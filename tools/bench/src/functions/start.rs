@@ -49,6 +49,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "https://sqs.eu-central-1.amazonaws.com/1/files",
     ),
     (
+        "OVERGLASS_QUEUE_INDEX",
+        "https://sqs.eu-central-1.amazonaws.com/1/index",
+    ),
+    (
         "OVERGLASS_OIDC_ISSUER",
         "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Bench",
     ),

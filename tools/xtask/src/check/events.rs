@@ -141,7 +141,7 @@ fn worker(function: &FunctionCrate, samples: &[Sample], stack: &Stack) -> Vec<Fi
             let Ok(event) = &sample.event else {
                 return false;
             };
-            !wakers.iter().any(|waker| is_from(event, *waker))
+            !wakers.iter().any(|waker| is_from(event, *waker)) && !is_command(sample, event)
         })
         .map(|sample| {
             let message =
@@ -149,6 +149,13 @@ fn worker(function: &FunctionCrate, samples: &[Sample], stack: &Stack) -> Vec<Fi
             Finding::new(&sample.file, message)
         })
         .collect()
+}
+
+/// Whether a sample is what an operator invokes a worker with: `command-<case>.json`, an object that
+/// is no batch.
+fn is_command(sample: &Sample, event: &Value) -> bool {
+    let name = sample.file.rsplit('/').next().unwrap_or_default();
+    name.starts_with("command-") && event.is_object() && event["Records"].is_null()
 }
 
 fn is_from(event: &Value, source: EventSource) -> bool {
@@ -246,6 +253,15 @@ mod tests {
     #[test]
     fn a_sample_for_everything_passes() {
         assert_eq!(findings(&samples()), []);
+    }
+
+    #[test]
+    fn an_operator_may_invoke_a_worker_with_what_is_no_batch() {
+        let mut all = samples();
+        all.push(event("file-processor/command-mend", json!({ "mend": 1 })));
+        assert_eq!(findings(&all), []);
+        all.push(event("file-processor/command-x", json!({ "Records": [] })));
+        assert_one(&findings(&all), "is no event that wakes");
     }
 
     #[test]

@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "shared/retrieval",
         &["kernel", "domain", "store", "embedding"],
     ),
+    ("shared/text-index", &["kernel", "domain", "work", "store"]),
     (
         "shared/api",
         &["kernel", "domain", "work", "store", "identity"],
@@ -39,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "identity",
             "embedding",
             "retrieval",
+            "text-index",
             "api",
             "lambda",
         ],
@@ -56,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "documents",
             "llm",
             "retrieval",
+            "text-index",
             "lambda",
         ],
     ),

@@ -1,0 +1,160 @@
+//! From a query's text to what must be in an item. There is no syntax to get wrong: what is not
+//! understood is words.
+
+use crate::analysis::{Word, split};
+
+/// A part of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Word(String),
+    /// The beginning of a word.
+    Prefix(String),
+    /// Words one after the other.
+    Phrase(Vec<String>),
+    /// What was written without a space and is several words, such as `INV-2024`.
+    Compound(Vec<String>),
+}
+
+/// A query's text, read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Parsed {
+    pub wanted: Vec<Part>,
+    pub unwanted: Vec<Part>,
+}
+
+impl Parsed {
+    /// How many words there are.
+    pub(crate) fn words(&self) -> usize {
+        let parts = self.wanted.iter().chain(&self.unwanted);
+        parts
+            .map(|part| match part {
+                Part::Word(_) | Part::Prefix(_) => 1,
+                Part::Phrase(words) | Part::Compound(words) => words.len(),
+            })
+            .sum()
+    }
+}
+
+pub(crate) fn parse(text: &str, last_word_is_prefix: bool) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (negated, after) = match rest.strip_prefix('-') {
+            Some(after) if !after.starts_with(char::is_whitespace) => (true, after),
+            _ => (false, rest),
+        };
+        let (piece, quoted, left) = piece(after);
+        let ends_here = left.is_empty() && !text.ends_with(char::is_whitespace);
+        let typing = last_word_is_prefix && ends_here && !quoted;
+        let parts = if negated {
+            &mut parsed.unwanted
+        } else {
+            &mut parsed.wanted
+        };
+        add(parts, piece, quoted, typing && !negated);
+        rest = left.trim_start();
+    }
+    parsed
+}
+
+/// The next piece of a text, whether it was in quotation marks, and what follows.
+fn piece(text: &str) -> (&str, bool, &str) {
+    if let Some(quoted) = text.strip_prefix('"') {
+        let end = quoted.find('"').unwrap_or(quoted.len());
+        let left = quoted.get(end + 1..).unwrap_or_default();
+        return (&quoted[..end], true, left);
+    }
+    let end = text
+        .find(|letter: char| letter.is_whitespace() || letter == '"')
+        .unwrap_or(text.len());
+    // A quotation mark within a word begins another piece, and one at its place makes progress.
+    let (piece, left) = text.split_at(end);
+    (piece, false, left)
+}
+
+fn add(parts: &mut Vec<Part>, piece: &str, quoted: bool, typing: bool) {
+    let starred = !quoted && piece.ends_with('*');
+    let mut words: Vec<String> = split(piece)
+        .into_iter()
+        .map(|word: Word| word.text)
+        .collect();
+    if words.len() > 1 {
+        parts.push(if quoted {
+            Part::Phrase(words)
+        } else {
+            Part::Compound(words)
+        });
+    } else if let Some(word) = words.pop() {
+        parts.push(match (quoted, starred || typing) {
+            (true, _) => Part::Phrase(vec![word]),
+            (false, true) => Part::Prefix(word),
+            (false, false) => Part::Word(word),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn word(text: &str) -> Part {
+        Part::Word(text.to_owned())
+    }
+
+    fn texts(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn words_phrases_beginnings_and_what_is_unwanted() {
+        let parsed = parse(
+            r#"Oil "drain plug" filt* -engine -"second hand" INV-7"#,
+            false,
+        );
+        let wanted = [
+            word("oil"),
+            Part::Phrase(texts(&["drain", "plug"])),
+            Part::Prefix("filt".to_owned()),
+            Part::Compound(texts(&["inv", "7"])),
+        ];
+        assert_eq!(parsed.wanted, wanted);
+        let unwanted = [word("engine"), Part::Phrase(texts(&["second", "hand"]))];
+        assert_eq!(parsed.unwanted, unwanted);
+        assert_eq!(parsed.words(), 9);
+    }
+
+    #[test]
+    fn the_last_word_is_a_beginning_while_somebody_types() {
+        assert_eq!(
+            parse("oil fil", true).wanted,
+            [word("oil"), Part::Prefix("fil".to_owned())]
+        );
+        assert_eq!(parse("oil fil ", true).wanted, [word("oil"), word("fil")]);
+        assert_eq!(parse("oil -fil", true).unwanted, [word("fil")]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_words() {
+        assert_eq!(parse("title:(oil AND", false).wanted.len(), 2);
+        assert_eq!(parse("- -- * \" \"\"", false), Parsed::default());
+        assert_eq!(
+            parse("a\"b c", false).wanted,
+            [word("a"), Part::Phrase(texts(&["b", "c"]))]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_read(text in "\\PC{0,60}", typing: bool) {
+            let _ = parse(&text, typing);
+        }
+
+        #[test]
+        fn quotes_and_signs_are_read(text in "[a\" *-]{0,30}", typing: bool) {
+            let parsed = parse(&text, typing);
+            prop_assert!(parsed.words() <= text.len());
+        }
+    }
+}
