@@ -1,5 +1,6 @@
 //! What a turn is shown of its agent's knowledge, and what its answer may name.
 
+use domain::file::Content;
 use serde_json::json;
 
 use super::*;
@@ -318,7 +319,8 @@ async fn a_place_at_which_the_text_of_the_document_says_something_else_is_not_na
     within("the model is asked", gate.arrived()).await;
     let file = library.files[0].parse().expect("an id");
     let store = library.world.store();
-    let kept = store.extracted(tenant(&library.api), file);
+    let content = Content { file, number: 1 };
+    let kept = store.extracted(tenant(&library.api), content);
     let other = "It says something else now. ".repeat(20);
     kept.keep_text(0, other).await.expect("is kept");
     gate.open();

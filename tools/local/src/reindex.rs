@@ -62,7 +62,7 @@ async fn orgs(store: &Store) -> anyhow::Result<Vec<OrgId>> {
             .context("the orgs could not be read")?;
         for item in output.items.unwrap_or_default() {
             let id = item.get("id").and_then(|id| id.as_s().ok());
-            found.extend(id.and_then(|id| id.parse().ok()));
+            found.extend(id.and_then(|id| id.parse::<OrgId>().ok()));
         }
         start = output.last_evaluated_key;
         if start.is_none() {

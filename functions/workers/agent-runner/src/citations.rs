@@ -197,7 +197,10 @@ impl Source {
         let (Some(start), Some(end)) = (self.citation.start, self.citation.end) else {
             return Ok(false);
         };
-        let document = store.extracted(tenant, self.citation.file);
+        let Some(file) = store.files(tenant).get(self.citation.file).await? else {
+            return Ok(false);
+        };
+        let document = store.extracted(tenant, file.content());
         match document.text(start, end).await {
             Ok(text) => Ok(text == self.text),
             Err(ObjectError::Missing) => Ok(false),

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use domain::conversation::Conversation;
 use domain::execution::Execution;
+use domain::viewer::Viewer;
 use kernel::cursor::{Cursor, PageRequest};
 use store::index_marks::Mark;
 use store::{ReadError, Store, Tenant};
@@ -70,7 +71,10 @@ impl Indexer for Executions {
             limit: PAGE,
             after: after.map(Cursor::after),
         };
-        let page = store.executions(tenant).page(None, None, &page).await?;
+        let page = store
+            .executions(tenant)
+            .page(Viewer::Everything, None, None, &page)
+            .await?;
         Ok(Marks {
             marks: page
                 .items

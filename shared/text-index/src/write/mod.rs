@@ -4,7 +4,7 @@
 pub(crate) mod updater;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 
 use store::index_marks::Mark;
 use store::text_index::Manifest;
@@ -146,6 +146,6 @@ pub(crate) fn pack(
     Ok((manifest, bundle))
 }
 
-fn name(path: &PathBuf) -> String {
+fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -16,7 +16,7 @@ use embedded::{
 };
 use kernel::{Clock as _, FileId, KnowledgeBaseId, ManualClock, OrgId, SystemClock, TaskId};
 use serde_json::json;
-use store::config::LocalEndpoints;
+use store::clients::LocalEndpoints;
 use store::text_index::IndexHead;
 use store::{Cause, Clients, Commit, Store, StoreConfig, Tenant};
 use text_index::{Found, ItemKind, Query, Sees, TextIndex, Updater, Viewer};
@@ -184,11 +184,18 @@ impl Stage {
             size_bytes: 1,
             sha256: String::new(),
             status: FileStatus::Ready,
+            content_version: 1,
+            last_content_version: 1,
+            uploaded_as: 1,
             format: Some("markdown".to_owned()),
             title: None,
+            language: None,
+            programming_language: None,
+            characters: None,
             pages: None,
             chunks: Some(chunks),
             failure: None,
+            deletion: None,
             knowledge_bases: vec![BASE],
             uploaded_by: Actor::System,
             created_at: now,
@@ -200,6 +207,7 @@ impl Stage {
             knowledge_base: BASE,
             file,
             name: row.name.clone(),
+            content_version: 1,
             status: DocumentStatus::Ready,
             chunks,
             failure: None,
@@ -216,6 +224,7 @@ impl Stage {
                     knowledge_base: BASE,
                     file,
                     document: row.name.clone(),
+                    content_version: 1,
                     ordinal,
                     text: format!("{text} {ordinal}"),
                     page: None,

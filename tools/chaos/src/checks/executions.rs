@@ -171,7 +171,7 @@ pub(super) fn usage_is_the_sum_of_the_journal(evidence: &Evidence) -> Verdict {
                         && tokens.output_tokens == scripted.output;
                 }
                 Some(EffectOutcome::Tool { .. }) => sum.tool_calls += 1,
-                None => {}
+                Some(EffectOutcome::Retrieval { .. }) | None => {}
             }
         }
         verdict.expect(sum == execution.usage && counted_right, || {

@@ -117,12 +117,21 @@ fn statement(
         .collect()
 }
 
-/// Objects of one bucket under one prefix have no other name: `${Bucket}/orgs/*`.
+/// Objects of one bucket under one prefix have no other name: `${Bucket}/orgs/*`, or those of one
+/// kind of every org: `${Bucket}/orgs/*/index/*`.
 fn is_prefix_of_objects(resource: &str) -> bool {
     let Some(prefix) = resource.strip_suffix("/*") else {
         return false;
     };
-    !prefix.contains('*') && prefix.contains('/') && prefix.contains("${")
+    let Some((bucket, folders)) = prefix.split_once('/') else {
+        return false;
+    };
+    let mut folders = folders.split('/');
+    let first = folders.next().unwrap_or_default();
+    bucket.contains("${")
+        && !bucket.contains('*')
+        && !first.contains('*')
+        && folders.all(|folder| folder == "*" || !folder.contains('*'))
 }
 
 /// The texts of a value, whichever intrinsic functions hold them.
@@ -170,6 +179,12 @@ mod tests {
             "NotAction: [dynamodb:GetItem]",
         );
         assert_one(&check(&not), "NotAction allows whatever is added later");
+    }
+
+    #[test]
+    fn objects_of_one_kind_of_every_org_pass() {
+        let stack = stack_with("${Bucket.Arn}/orgs/*", "${Bucket.Arn}/orgs/*/index/*");
+        assert_eq!(check(&stack), []);
     }
 
     #[test]

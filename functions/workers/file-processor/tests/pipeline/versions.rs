@@ -45,6 +45,9 @@ async fn what_was_found_in_an_earlier_content_is_not_told() {
     let found = store::files::Reading {
         format: "pdf".to_owned(),
         title: None,
+        language: None,
+        programming_language: None,
+        characters: 90,
         pages: None,
         chunks: 9,
     };
