@@ -73,6 +73,8 @@ impl Case {
 async fn cases() -> (World, Vec<Case>) {
     let world = World::start().await;
     let fixture = Fixture::build(&world, "one").await;
+    // Parts are asked for of a content that comes in parts.
+    fixture.announce_parts().await;
     let cases = Case::all(&fixture);
     assert!(cases.len() > 20, "{} operations take a body", cases.len());
     (world, cases)

@@ -314,8 +314,8 @@ async fn a_super_admin_does_in_any_org_what_its_admins_may() {
         .await
         .for_org(fixture.admin.org());
     for (operation, _) in of_an_org() {
-        // These leave nothing behind for the others to meet.
-        if operation.method != http::Method::DELETE {
+        // Those leave nothing behind for the others to meet, and so nothing to be restored.
+        if operation.method != http::Method::DELETE && operation.id != "restore_file" {
             let answer = call(&operation, &root, &fixture).await;
             assert!(
                 !matches!(answer.status.as_u16(), 401 | 403 | 404),

@@ -111,7 +111,7 @@ async fn a_doorbell_has_a_file_read() {
 
     let handlers = file_processor::handlers(&bare.store);
     let runner = batch::runner(&bare.store, handlers, RunnerConfig::default());
-    let job = bare.job_of(tenant(&api).org()).await;
+    let job = bare.job_of_kind(tenant(&api).org(), "file.process").await;
     for event in doorbells("file-processor", &job) {
         let deadline = bare.clock.now().plus(INVOCATION);
         let response = batch::run_doorbells(&runner, event, deadline).await;

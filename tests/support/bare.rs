@@ -140,6 +140,15 @@ impl Bare {
 
     /// The only job of an org that waits or is under way.
     pub async fn job_of(&self, org: OrgId) -> Job {
+        self.due_job(org, None).await
+    }
+
+    /// The job of an org that is of one kind.
+    pub async fn job_of_kind(&self, org: OrgId, kind: &str) -> Job {
+        self.due_job(org, Some(kind)).await
+    }
+
+    async fn due_job(&self, org: OrgId, kind: Option<&str>) -> Job {
         let horizon = self.store.now().plus(Duration::from_secs(86_400));
         for shard in 0..DUE_SHARDS {
             let due = self
@@ -147,11 +156,12 @@ impl Bare {
                 .due(shard, horizon, 100)
                 .await
                 .expect("an answer");
-            if let Some(job) = due.into_iter().find(|job| job.org == org) {
+            let wanted = |job: &Job| job.org == org && kind.is_none_or(|kind| job.kind == kind);
+            if let Some(job) = due.into_iter().find(wanted) {
                 return job;
             }
         }
-        panic!("{org} has no job");
+        panic!("{org} has no such job");
     }
 
     /// A job as it stands.

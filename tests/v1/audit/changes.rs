@@ -27,7 +27,8 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
     let entries = entries(admin).await;
     let seen: BTreeSet<&str> = entries.iter().map(|entry| entry.kind.name()).collect();
     // The org's own end is sealed as well; it is seen by nobody after it. Ends and waits that need
-    // a model of their own have their own journeys.
+    // a model of their own have their own journeys, and so has what becomes of a file with time or
+    // with a second content.
     let unseen = [
         EventKind::OrgDeleted,
         EventKind::ExecutionFailed,
@@ -35,6 +36,10 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
         EventKind::ExecutionAwaitingInput,
         EventKind::ExecutionAwaitingAuth,
         EventKind::ExecutionHandedOff,
+        EventKind::FileVersionAdded,
+        EventKind::FileRolledBack,
+        EventKind::FilePurged,
+        EventKind::FileUploadExpired,
     ];
     let expected = EventKind::ALL
         .iter()
@@ -203,6 +208,7 @@ async fn change_everything(world: &World, fixture: &Fixture) {
     })
     .await;
     ask_people(world, fixture).await;
+    change_files(fixture).await;
     for template in [
         "/v1/agents/{agent_id}/memory/{memory_id}",
         "/v1/knowledge-bases/{knowledge_base_id}/documents/{file_id}",
@@ -225,6 +231,23 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         .delete(&fixture.path("/v1/knowledge-bases/{knowledge_base_id}"))
         .await
         .gone();
+}
+
+/// A content is announced and given up; the file is linked, let go, deleted and restored.
+async fn change_files(fixture: &Fixture) {
+    let admin = &fixture.admin;
+    fixture.announce_version().await;
+    let abort = fixture.path("/v1/files/{file_id}/versions/{version}/abort");
+    admin.post(&abort, &json!({})).await.ok();
+    fixture.link_file("agent_id").await;
+    let link = fixture.path("/v1/files/{file_id}/links/agents/{agent_id}");
+    admin.delete(&link).await.gone();
+    let file = fixture.path("/v1/files/{file_id}");
+    admin.delete(&file).await.gone();
+    admin
+        .post(&format!("{file}/restore"), &json!({}))
+        .await
+        .ok();
 }
 
 /// One approval is answered, one is taken back and one expires.

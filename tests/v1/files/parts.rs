@@ -193,6 +193,11 @@ async fn a_content_is_cut_only_above_the_limit_and_refused_above_the_largest() {
         .ok();
     let length = usize::try_from(PART_BYTES).expect("fits");
     let late = world.upload_request(&offered["parts"][0]);
-    let refused = send(late.body(vec![0; length])).await;
-    assert!(refused.status.is_client_error(), "{refused}");
+    // A server that refuses before it has read all may close what the rest comes through.
+    let refused = late.body(vec![0; length]).send().await;
+    assert!(refused.map_or(true, |answer| answer.status().is_client_error()));
+    admin
+        .post(&format!("{versions}/{number}/confirm"), &json!({}))
+        .await
+        .problem(409, "upload_abandoned");
 }

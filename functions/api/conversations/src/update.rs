@@ -18,7 +18,8 @@ pub(crate) struct ConversationChanges {
     #[garde(skip)]
     on_busy: Option<OnBusy>,
     /// The turn that the next one is to follow, which makes its branch the current one.
-    #[garde(skip)]
+    #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
     leaf: Option<u32>,
 }
 

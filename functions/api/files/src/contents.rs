@@ -1,6 +1,7 @@
 //! What uploads have in common: what is announced, what is offered, what was uploaded.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use api::Problem;
 use base64::Engine as _;
@@ -14,6 +15,10 @@ use store::objects::{PARTED_UPLOAD_LIFETIME, SignedRequest, URL_LIFETIME, Upload
 use utoipa::ToSchema;
 
 const SHA256_BYTES: usize = 32;
+/// How often it is looked for a content that another confirmation puts together: for five seconds,
+/// well within the time of a request.
+const LOOKS: u32 = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(crate) const MAX_CONTENT_TYPE_BYTES: usize = 255;
 
 /// The request that uploads a file's content. Send exactly these headers with exactly the
@@ -181,8 +186,17 @@ async fn uploaded(
             parts.count,
             listed(&numbers)
         ))),
-        // Another confirmation may have put them together.
-        Assembly::Whole | Assembly::Gone => Ok(objects.uploaded(content.content()).await?),
+        Assembly::Whole => Ok(objects.uploaded(content.content()).await?),
+        // Another confirmation has put them together, or is about to.
+        Assembly::Gone => {
+            for _ in 0..LOOKS {
+                if let Some(found) = objects.uploaded(content.content()).await? {
+                    return Ok(Some(found));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Ok(None)
+        }
     }
 }
 

@@ -8,7 +8,8 @@ mod mail_files;
 mod neighbours;
 mod office_files;
 mod pdf_files;
-mod streams;
+#[path = "../support/reader.rs"]
+mod reader;
 #[path = "../support/mod.rs"]
 mod support;
 mod text_files;
@@ -18,24 +19,9 @@ use std::time::Duration;
 
 use documents::{Document, Isolation, Limits, Rejection, process};
 
+use reader::a_process;
+
 const MIB: u64 = 1024 * 1024;
-
-/// This test program again, as the reader of one file.
-fn a_process() -> Isolation {
-    Isolation::Process {
-        program: std::env::current_exe().unwrap(),
-        arguments: ["--exact", "reader_process", "--ignored", "--nocapture"]
-            .map(str::to_owned)
-            .to_vec(),
-    }
-}
-
-#[test]
-#[ignore = "the other tests start it as the reader of one file"]
-fn reader_process() {
-    documents::serve_if_child();
-    panic!("this process was not started as a reader");
-}
 
 fn limits() -> Limits {
     Limits {

@@ -60,6 +60,7 @@ async fn a_writer_may_die_at_every_await() {
             .put_document(1, CHUNKS, &format!("version {waits}"))
             .await;
         stage.mark(&[stage.document_event(1)]).await;
+        stage.clock.advance(std::time::Duration::from_millis(1));
         if waits % 7 == 3 {
             stage
                 .store

@@ -99,12 +99,12 @@ async fn of_a_restoration_and_a_removal_at_once_one_is_refused() {
         .await
         .expect(200);
     let purge = world.job(PURGE_JOB).await;
+    world.clock.advance(WINDOW);
     world.ring(&purge).await;
     let message = world.message().await;
     let fence = world.claim(&message).await;
     let refused = files.begin_purge(fence, &seen, &deletion).await;
     assert!(refused.expect_err("it was restored").is_changed());
-    world.clock.advance(WINDOW);
     assert_eq!(world.deliver(message).await, 0);
     assert_eq!(world.download(&file).await, (200, content));
 

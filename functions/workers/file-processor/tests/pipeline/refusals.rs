@@ -58,7 +58,7 @@ async fn every_wrong_field_is_named() {
         ("name", json!("../x")),
         ("content_type", json!("nonsense")),
         ("size_bytes", json!(0)),
-        ("size_bytes", json!(268_435_457)),
+        ("size_bytes", json!(domain::file::MAX_FILE_BYTES + 1)),
         ("sha256", json!("00")),
         ("knowledge_base_id", json!(nowhere)),
         ("knowledge_base_id", json!("kb_")),

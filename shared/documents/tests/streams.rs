@@ -1,4 +1,8 @@
-//! Files far larger than the memory that reading may take.
+//! Files far larger than the memory that reading may take. A test program of its own: what it holds
+//! at most is measured, and other tests hold more.
+
+#[path = "support/reader.rs"]
+mod reader;
 
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -6,7 +10,9 @@ use std::time::Duration;
 
 use documents::{ChunkOptions, Chunker, Isolation, Limits, read};
 
-use super::{MIB, a_process};
+use reader::a_process;
+
+const MIB: u64 = 1024 * 1024;
 
 /// A line over and over, up to so many bytes, of which no more than a piece is ever there.
 struct Lines {
