@@ -1,6 +1,6 @@
 use api::{IfMatch, Json, Owned, Problem, Problems, Versioned, Write};
 use axum::extract::State;
-use domain::file::{File, FileVersionStatus, MAX_CONTENTS};
+use domain::file::{File, FileVersionStatus};
 use garde::Validate;
 use kernel::FileId;
 use serde::Deserialize;
@@ -12,8 +12,8 @@ use crate::versions::check_open;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileRollback {
-    #[garde(range(min = 1, max = MAX_CONTENTS))]
-    #[schema(minimum = 1, maximum = 100)]
+    #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
     version: u32,
 }
 
