@@ -299,7 +299,7 @@ pub fn row(operation: &Operation) -> &'static Row {
         .unwrap_or_else(|| panic!("`{}` has no row in the matrix", operation.id))
 }
 
-async fn delete_file(fixture: &Fixture) {
+pub async fn delete_file(fixture: &Fixture) {
     fixture.confirm_file().await;
     let path = fixture.path("/v1/files/{file_id}");
     fixture.admin.delete(&path).await.gone();

@@ -7,9 +7,10 @@ use serde_json::json;
 use store::Commit;
 
 use super::{entries, settled};
-use crate::support::fixture::Fixture;
+use crate::support::fixture::{Fixture, new_version};
 use crate::support::world::{Setup, prices};
-use crate::support::{World, asked, ended, eventually, tenant, text};
+use crate::support::{World, asked, ended, eventually, send, tenant, text};
+use crate::v1::files::processed;
 
 #[tokio::test]
 async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
@@ -27,8 +28,8 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
     let entries = entries(admin).await;
     let seen: BTreeSet<&str> = entries.iter().map(|entry| entry.kind.name()).collect();
     // The org's own end is sealed as well; it is seen by nobody after it. Ends and waits that need
-    // a model of their own have their own journeys, and so has what becomes of a file with time or
-    // with a second content.
+    // a model of their own have their own journeys; what becomes of a file with time is seen where
+    // the clock is the test's own.
     let unseen = [
         EventKind::OrgDeleted,
         EventKind::ExecutionFailed,
@@ -36,8 +37,6 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
         EventKind::ExecutionAwaitingInput,
         EventKind::ExecutionAwaitingAuth,
         EventKind::ExecutionHandedOff,
-        EventKind::FileVersionAdded,
-        EventKind::FileRolledBack,
         EventKind::FilePurged,
         EventKind::FileUploadExpired,
     ];
@@ -208,7 +207,7 @@ async fn change_everything(world: &World, fixture: &Fixture) {
     })
     .await;
     ask_people(world, fixture).await;
-    change_files(fixture).await;
+    change_files(world, fixture).await;
     for template in [
         "/v1/agents/{agent_id}/memory/{memory_id}",
         "/v1/knowledge-bases/{knowledge_base_id}/documents/{file_id}",
@@ -233,16 +232,30 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         .gone();
 }
 
-/// A content is announced and given up; the file is linked, let go, deleted and restored.
-async fn change_files(fixture: &Fixture) {
+/// A content is announced and given up, another takes over and the first comes back; the file is
+/// linked, let go, deleted and restored.
+async fn change_files(world: &World, fixture: &Fixture) {
     let admin = &fixture.admin;
+    let file = fixture.path("/v1/files/{file_id}");
     fixture.announce_version().await;
     let abort = fixture.path("/v1/files/{file_id}/versions/{version}/abort");
     admin.post(&abort, &json!({})).await.ok();
+    let versions = format!("{file}/versions");
+    let newer = b"# Newer";
+    let offer = admin.create(&versions, &new_version(newer)).await;
+    let stored = send(world.upload_request(&offer).body(newer.to_vec())).await;
+    assert!(stored.status.is_success(), "{stored}");
+    let confirm = format!("{versions}/{}/confirm", offer["content"]["number"]);
+    admin.post(&confirm, &json!({})).await.ok();
+    let read = processed(admin, &admin.get(&file).await.ok()).await;
+    assert_eq!(read["status"], "ready");
+    admin
+        .post(&format!("{file}/rollback"), &json!({ "version": 1 }))
+        .await
+        .ok();
     fixture.link_file("agent_id").await;
     let link = fixture.path("/v1/files/{file_id}/links/agents/{agent_id}");
     admin.delete(&link).await.gone();
-    let file = fixture.path("/v1/files/{file_id}");
     admin.delete(&file).await.gone();
     admin
         .post(&format!("{file}/restore"), &json!({}))

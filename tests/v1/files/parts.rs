@@ -58,8 +58,10 @@ impl Parted<'_> {
 /// Whether a part is refused. A server that refuses one before it has read it may close what the rest
 /// comes through, before the client has read the answer.
 async fn is_refused(part: RequestBuilder, body: Vec<u8>) -> bool {
-    let answer = part.body(body).send().await;
-    answer.map_or(true, |answer| answer.status().is_client_error())
+    match part.body(body).send().await {
+        Ok(answer) => answer.status().is_client_error(),
+        Err(error) => !error.is_connect() && !error.is_timeout(),
+    }
 }
 
 async fn announce<'a>(world: &'a World, api: &'a Api, content: &[u8], sha256: &str) -> Parted<'a> {
@@ -107,6 +109,14 @@ async fn a_large_content_comes_in_parts_each_bound_to_what_was_announced() {
     // A part of the wrong length cannot even be asked for: it follows from the number.
     let short = parted.offered(7, &whole[..3]).await;
     assert!(is_refused(short, whole[..3].to_vec()).await);
+    // Nothing of what was refused has become a part.
+    let problem = confirm(&admin, &parted.file)
+        .await
+        .problem(409, "not_uploaded");
+    assert!(
+        text(&problem["detail"]).starts_with("7 of 7 parts"),
+        "{problem}"
+    );
     let some = local::client::sha256(b"x");
     for (parts, field) in [
         (json!([{ "number": 8, "sha256": some }]), "/parts/0/number"),
