@@ -36,6 +36,8 @@ pub enum Mark {
     Execution(ExecutionId),
     /// A document of a knowledge base, with its chunks.
     Document { base: KnowledgeBaseId, file: FileId },
+    /// Every document of a file.
+    File(FileId),
     /// Every message of a conversation.
     Conversation(ConversationId),
     /// Every message of a swarm.
@@ -57,6 +59,7 @@ impl fmt::Display for Mark {
             Self::Task(id) => write!(f, "task/{id}"),
             Self::Execution(id) => write!(f, "execution/{id}"),
             Self::Document { base, file } => write!(f, "document/{base}/{file}"),
+            Self::File(id) => write!(f, "file/{id}"),
             Self::Conversation(id) => write!(f, "conversation/{id}"),
             Self::Swarm(id) => write!(f, "swarm/{id}"),
             Self::SwarmMessage {
@@ -90,6 +93,7 @@ impl FromStr for Mark {
                 ["document", base, file] => id(base)
                     .zip(id(file))
                     .map(|(base, file)| Self::Document { base, file }),
+                ["file", file] => id(file).map(Self::File),
                 ["conversation", conversation] => id(conversation).map(Self::Conversation),
                 ["swarm", swarm] => id(swarm).map(Self::Swarm),
                 ["message", swarm, root, sequence] => id(swarm)
@@ -144,6 +148,11 @@ pub fn mark_of(event: &Event) -> Option<Mark> {
             let file = parsed(&event.subject)?;
             Some(Mark::Document { base, file })
         }
+        Kind::FileProcessed
+        | Kind::FileFailed
+        | Kind::FileDeleted
+        | Kind::FileRestored
+        | Kind::FileRolledBack => parsed(&event.subject).map(Mark::File),
         Kind::ConversationUpdated | Kind::ConversationDeleted => {
             parsed(&event.subject).map(Mark::Conversation)
         }
@@ -279,6 +288,7 @@ mod tests {
                 base: KnowledgeBaseId::from_u128(4),
                 file: FileId::from_u128(5),
             },
+            Mark::File(FileId::from_u128(5)),
             Mark::Conversation(ConversationId::from_u128(6)),
             Mark::Swarm(SwarmId::from_u128(7)),
             Mark::SwarmMessage {

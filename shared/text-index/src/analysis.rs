@@ -133,7 +133,7 @@ pub(crate) struct Stems {
 }
 
 impl Stems {
-    /// By the ISO 639-1 code of a language; as English, where there are no rules for it.
+    /// By the ISO 639 code of a language, of two letters or three; as English, where there are no rules for it.
     pub(crate) fn of(language: Option<&str>) -> Self {
         let language = language.and_then(known).unwrap_or(Language::English);
         let plain = || {
@@ -200,24 +200,24 @@ fn tokens(analyzer: &mut TextAnalyzer, text: &str) -> Vec<Token> {
 
 fn known(language: &str) -> Option<Language> {
     Some(match language {
-        "ar" => Language::Arabic,
-        "da" => Language::Danish,
-        "nl" => Language::Dutch,
-        "en" => Language::English,
-        "fi" => Language::Finnish,
-        "fr" => Language::French,
-        "de" => Language::German,
-        "el" => Language::Greek,
-        "hu" => Language::Hungarian,
-        "it" => Language::Italian,
-        "no" | "nb" | "nn" => Language::Norwegian,
-        "pt" => Language::Portuguese,
-        "ro" => Language::Romanian,
-        "ru" => Language::Russian,
-        "es" => Language::Spanish,
-        "sv" => Language::Swedish,
-        "ta" => Language::Tamil,
-        "tr" => Language::Turkish,
+        "ar" | "ara" => Language::Arabic,
+        "da" | "dan" => Language::Danish,
+        "nl" | "nld" => Language::Dutch,
+        "en" | "eng" => Language::English,
+        "fi" | "fin" => Language::Finnish,
+        "fr" | "fra" => Language::French,
+        "de" | "deu" => Language::German,
+        "el" | "ell" => Language::Greek,
+        "hu" | "hun" => Language::Hungarian,
+        "it" | "ita" => Language::Italian,
+        "no" | "nb" | "nn" | "nor" | "nob" | "nno" => Language::Norwegian,
+        "pt" | "por" => Language::Portuguese,
+        "ro" | "ron" => Language::Romanian,
+        "ru" | "rus" => Language::Russian,
+        "es" | "spa" => Language::Spanish,
+        "sv" | "swe" => Language::Swedish,
+        "ta" | "tam" => Language::Tamil,
+        "tr" | "tur" => Language::Turkish,
         _ => return None,
     })
 }
@@ -266,8 +266,10 @@ mod tests {
         let mut english = Stems::of(None);
         assert_eq!(english.of_word("running"), english.of_word("runs"));
         assert_eq!(english.of_word("the"), None);
-        let mut german = Stems::of(Some("de"));
-        assert_eq!(german.of_word("Häuser"), german.of_word("Hauses"));
+        for code in ["de", "deu"] {
+            let mut german = Stems::of(Some(code));
+            assert_eq!(german.of_word("Häuser"), german.of_word("Hauses"));
+        }
         let of_stop_words = Stems::of(Some("en")).of_text("to be or not to be");
         assert_eq!(of_stop_words.tokens.len(), 6);
         let question = Stems::of(Some("en")).of_text("Where is the pump?");

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use domain::event::Actor;
 use kernel::{
     AgentId, ConversationId, ExecutionId, FileId, KnowledgeBaseId, SwarmId, TaskId, Timestamp,
-    UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,8 @@ pub struct Item {
     /// The headings above a chunk, outermost first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub heading: Option<String>,
-    /// ISO 639-1; words of a language that is not known are stemmed as English.
+    /// As ISO 639 names it, by two letters or three; words of a language whose rules are not known
+    /// are stemmed as English.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub language: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -126,9 +127,9 @@ pub struct Item {
     pub type_: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Whose it is, where it is not for all of the org.
+    /// Whose own it is: beside them, those see it who see what everybody has.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub visible_to: Option<UserId>,
+    pub private_to: Option<Actor>,
 }
 
 impl Item {
@@ -157,7 +158,7 @@ impl Item {
             type_: None,
             created_at,
             updated_at: created_at,
-            visible_to: None,
+            private_to: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`item`] | what is found |
-//! | [`query`] | what is asked and answered; [`Viewer`], without whom nothing is |
+//! | [`query`] | what is asked and answered; [`Scope`], without which nothing is |
 //! | `read` | [`TextIndex`]: questions |
 //! | `write` | [`Updater`], the job that keeps an index in step with the tables |
 //! | `items` | what stands in the tables, as items; one implementation for each kind |
@@ -30,7 +30,7 @@ mod write;
 pub use item::{Item, ItemKind, Span};
 pub use query::{
     Correction, Facet, FacetCounts, Filter, Found, Highlight, HighlightedField, Hit, Matching,
-    Period, Position, Query, Sees, Sort, Suggestion, Viewer,
+    Period, Position, Query, Scope, Sort, Suggestion,
 };
 pub use read::{Error, TextIndex};
 pub use write::updater::Updater;

@@ -23,7 +23,7 @@ use crate::query::collect::{Order, PageCollector, Ranked};
 use crate::query::parse::{Parsed, parse};
 use crate::query::{
     Facet, FacetCounts, Found, Hit, MAX_FACET_VALUES, MAX_LIMIT, MAX_TEXT_CHARS, MAX_WORDS, Query,
-    Suggestion, Viewer, highlight,
+    Scope, Suggestion, highlight,
 };
 use crate::schema::{self, Fields};
 use crate::suggest;
@@ -96,13 +96,13 @@ impl TextIndex {
     pub async fn search(
         &self,
         tenant: Tenant,
-        viewer: &Viewer,
+        scope: &Scope,
         query: &Query,
     ) -> Result<Found, Error> {
         let parsed = read(&query.text, query.last_word_is_prefix)?;
         let state = self.state(tenant).await?;
-        let (viewer, query) = (viewer.clone(), query.clone());
-        on_a_thread(move || state.search(&viewer, &query, &parsed)).await
+        let (scope, query) = (scope.clone(), query.clone());
+        on_a_thread(move || state.search(&scope, &query, &parsed)).await
     }
 
     /// How a beginning can go on: titles that have it, then words.
@@ -112,15 +112,15 @@ impl TextIndex {
     pub async fn suggest(
         &self,
         tenant: Tenant,
-        viewer: &Viewer,
+        scope: &Scope,
         beginning: &str,
         limit: usize,
     ) -> Result<Vec<Suggestion>, Error> {
         let parsed = read(beginning, true)?;
         let state = self.state(tenant).await?;
-        let viewer = viewer.clone();
+        let scope = scope.clone();
         let limit = limit.clamp(1, MAX_LIMIT);
-        on_a_thread(move || state.suggest(&viewer, &parsed, limit)).await
+        on_a_thread(move || state.suggest(&scope, &parsed, limit)).await
     }
 
     /// The state of the index as it stands now.
@@ -227,20 +227,20 @@ impl State {
 
     pub(crate) fn suggest(
         &self,
-        viewer: &Viewer,
+        scope: &Scope,
         parsed: &Parsed,
         limit: usize,
     ) -> Result<Vec<Suggestion>, Error> {
         let Some((searcher, fields)) = &self.index else {
             return Ok(Vec::new());
         };
-        let builder = Builder::new(searcher, fields, viewer)?;
+        let builder = Builder::new(searcher, fields, scope)?;
         Ok(suggest::suggest(&builder, parsed, limit)?)
     }
 
     pub(crate) fn search(
         &self,
-        viewer: &Viewer,
+        scope: &Scope,
         query: &Query,
         parsed: &Parsed,
     ) -> Result<Found, Error> {
@@ -251,7 +251,7 @@ impl State {
         let Some((searcher, fields)) = &self.index else {
             return Ok(found);
         };
-        let builder = Builder::new(searcher, fields, viewer)?;
+        let builder = Builder::new(searcher, fields, scope)?;
         let built = builder.build(parsed, query.matching, query.typos, &query.filter)?;
         let limit = query.limit.clamp(1, MAX_LIMIT);
         let order = Order::of(query.sort, built.has_words);

@@ -1,5 +1,6 @@
 //! The fields of the index.
 
+use domain::event::Actor;
 use tantivy::schema::{
     Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value as _,
 };
@@ -8,6 +9,7 @@ use tantivy::{TantivyDocument, schema};
 
 use crate::analysis::{Stems, WORDS};
 use crate::item::Item;
+use crate::items::author;
 
 /// Rises whenever the fields or what is in them change: an index of an earlier version is made
 /// anew from the tables.
@@ -15,7 +17,7 @@ pub(crate) const VERSION: u32 = 1;
 /// How much of a text is indexed, in bytes. What is longer is found by its beginning.
 pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 /// What stands in `visible_to` for items that all of the org may see.
-pub(crate) const ALL: &str = "all";
+const ALL: &str = "all";
 
 /// The fields, as one index has them.
 #[derive(Debug, Clone, Copy)]
@@ -160,8 +162,7 @@ impl Fields {
         exact(self.source, Some(source.to_owned()));
         exact(self.part_of, part_of.map(str::to_owned));
         exact(self.kind, Some(item.kind.to_string()));
-        let audience = text(&item.visible_to).unwrap_or_else(|| ALL.to_owned());
-        exact(self.visible_to, Some(audience));
+        exact(self.visible_to, Some(audience(item.private_to)));
         exact(self.title, Some(item.title.clone()));
         exact(self.heading, item.heading.clone());
         exact(self.body, Some(item.body.clone()));
@@ -197,6 +198,15 @@ impl Fields {
     pub(crate) fn item(&self, document: &TantivyDocument) -> Option<Item> {
         let stored = document.get_first(self.item)?;
         serde_json::from_str(stored.as_str()?).ok()
+    }
+}
+
+/// What stands in `visible_to`.
+pub(crate) fn audience(private_to: Option<Actor>) -> String {
+    match private_to {
+        None => ALL.to_owned(),
+        // The platform has no id, and nobody is called so.
+        Some(owner) => author(&owner).unwrap_or_else(|| "system".to_owned()),
     }
 }
 

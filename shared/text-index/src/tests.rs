@@ -1,14 +1,14 @@
 //! Questions to an index in temporary files, without a store.
 
-use kernel::{AgentId, KnowledgeBaseId, TaskId, Timestamp, UserId};
+use domain::event::Actor;
+use domain::viewer::Viewer;
+use kernel::{AgentId, ApiKeyId, KnowledgeBaseId, TaskId, Timestamp, UserId};
 use store::index_marks::Mark;
 
 use crate::files::Files;
 use crate::items::Entry;
 use crate::query::parse::parse;
-use crate::query::{
-    Facet, Found, Highlight, Matching, Period, Position, Query, Sees, Sort, Viewer,
-};
+use crate::query::{Facet, Found, Highlight, Matching, Period, Position, Query, Scope, Sort};
 use crate::read::State;
 use crate::write::{self, Changes};
 use crate::{Item, ItemKind, Suggestion};
@@ -45,10 +45,10 @@ impl Fixture {
         write::apply(&self.files, &changes).unwrap();
     }
 
-    fn search_as(&self, viewer: &Viewer, query: &Query) -> Found {
+    fn search_as(&self, scope: &Scope, query: &Query) -> Found {
         let parsed = parse(&query.text, query.last_word_is_prefix);
         let state = State::over(1, &self.files).unwrap();
-        state.search(viewer, query, &parsed).unwrap()
+        state.search(scope, query, &parsed).unwrap()
     }
 
     fn search(&self, query: &Query) -> Found {
@@ -59,9 +59,9 @@ impl Fixture {
         ids(&self.search(query))
     }
 
-    fn suggest(&self, viewer: &Viewer, beginning: &str) -> Vec<Suggestion> {
+    fn suggest(&self, scope: &Scope, beginning: &str) -> Vec<Suggestion> {
         let state = State::over(1, &self.files).unwrap();
-        state.suggest(viewer, &parse(beginning, true), 10).unwrap()
+        state.suggest(scope, &parse(beginning, true), 10).unwrap()
     }
 }
 
@@ -69,8 +69,8 @@ fn ids(found: &Found) -> Vec<String> {
     found.hits.iter().map(|hit| hit.item.id.clone()).collect()
 }
 
-fn everything() -> Viewer {
-    Viewer::new(ItemKind::ALL.iter().copied(), Sees::Shared)
+fn everything() -> Scope {
+    Scope::new(ItemKind::ALL.iter().copied(), Viewer::Everything)
 }
 
 fn task(id: &str, title: &str, body: &str) -> Item {
@@ -330,9 +330,15 @@ fn the_matched_words_are_shown() {
 
 #[test]
 fn nothing_is_found_by_whom_it_is_not_for() {
-    let (ada, bob) = (UserId::from_u128(1), UserId::from_u128(2));
+    let user = |number| Actor::User {
+        id: UserId::from_u128(number),
+    };
+    let (ada, bob) = (user(1), user(2));
+    let key = Actor::ApiKey {
+        id: ApiKeyId::from_u128(3),
+    };
     let secret = Item {
-        visible_to: Some(ada),
+        private_to: Some(ada),
         kind: ItemKind::Message,
         ..task(
             "secret",
@@ -341,13 +347,14 @@ fn nothing_is_found_by_whom_it_is_not_for() {
         )
     };
     let index = Fixture::with(vec![secret, task("open", "Blue paint", "For the door")]);
-    let as_person = |person| Viewer::new(ItemKind::ALL.iter().copied(), Sees::Person(person));
+    let own = |actor| Scope::new(ItemKind::ALL.iter().copied(), Viewer::Own(actor));
     let query = Query {
         facets: vec![Facet::Kind],
         ..Query::new("bluebird")
     };
-    assert_eq!(ids(&index.search_as(&as_person(ada), &query)), ["secret"]);
-    for viewer in [as_person(bob), everything()] {
+    assert_eq!(ids(&index.search_as(&own(ada), &query)), ["secret"]);
+    assert_eq!(ids(&index.search_as(&everything(), &query)), ["secret"]);
+    for viewer in [own(bob), own(key)] {
         let found = index.search_as(&viewer, &query);
         assert_eq!((found.total, found.hits.len()), (0, 0));
         assert!(found.facets[0].values.is_empty(), "nor counted");
@@ -359,11 +366,11 @@ fn nothing_is_found_by_whom_it_is_not_for() {
         assert_eq!(index.suggest(&viewer, "blueb"), [], "nor suggested");
         assert_eq!(index.suggest(&viewer, "acq"), []);
     }
-    let no_messages = Viewer::new([ItemKind::Task], Sees::Person(ada));
+    let no_messages = Scope::new([ItemKind::Task], Viewer::Own(ada));
     assert_eq!(index.search_as(&no_messages, &query).total, 0);
-    let nothing = Viewer::new([], Sees::Person(ada));
+    let nothing = Scope::new([], Viewer::Everything);
     assert_eq!(index.search_as(&nothing, &Query::new("")).total, 0);
-    let all = index.search_as(&as_person(bob), &Query::new(""));
+    let all = index.search_as(&own(bob), &Query::new(""));
     assert_eq!(ids(&all), ["open"]);
 }
 

@@ -20,12 +20,24 @@ pub(crate) struct Documents;
 #[async_trait]
 impl Indexer for Documents {
     fn serves(&self, mark: Mark) -> bool {
-        matches!(mark, Mark::Document { .. })
+        matches!(mark, Mark::Document { .. } | Mark::File(_))
     }
 
     async fn load(&self, store: &Store, tenant: Tenant, mark: Mark) -> Result<Loaded, ReadError> {
-        let Mark::Document { base, file } = mark else {
-            return Ok(Loaded::default());
+        let (base, file) = match mark {
+            Mark::Document { base, file } => (base, file),
+            Mark::File(file) => {
+                let row = store.files(tenant).get_any(file).await?;
+                let bases = row.map(|row| row.knowledge_bases).unwrap_or_default();
+                return Ok(Loaded {
+                    also: bases
+                        .into_iter()
+                        .map(|base| self::mark(base, file))
+                        .collect(),
+                    ..Loaded::default()
+                });
+            }
+            _ => return Ok(Loaded::default()),
         };
         let knowledge = store.knowledge(tenant);
         let Some(document) = knowledge.document(base, file).await? else {
@@ -144,6 +156,7 @@ fn of(document: &Document, file: &File, kind: ItemKind, id: String) -> Item {
         knowledge_base: Some(document.knowledge_base),
         file: Some(document.file),
         author: author(&file.uploaded_by),
+        language: file.language.clone(),
         type_: file.format.clone(),
         updated_at: document.updated_at,
         ..Item::new(kind, id, document.created_at)

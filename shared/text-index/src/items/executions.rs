@@ -129,6 +129,7 @@ fn of(execution: &Execution, kind: ItemKind, id: String) -> Item {
         execution: Some(execution.id),
         conversation: execution.conversation.map(|turn| turn.id),
         swarm: execution.swarm,
+        private_to: execution.private_to,
         updated_at: execution.updated_at,
         ..Item::new(kind, id, execution.created_at)
     }

@@ -98,7 +98,7 @@ pub(crate) fn indexers() -> Vec<Box<dyn Indexer>> {
 }
 
 /// The id of who did something.
-fn author(actor: &Actor) -> Option<String> {
+pub(crate) fn author(actor: &Actor) -> Option<String> {
     match actor {
         Actor::User { id } => Some(id.to_string()),
         Actor::ApiKey { id } => Some(id.to_string()),

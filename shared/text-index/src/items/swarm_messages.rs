@@ -34,9 +34,13 @@ impl Indexer for SwarmMessages {
             }
             _ => return Ok(Loaded::default()),
         };
-        let (swarm_row, message) =
-            tokio::try_join!(swarms.get(swarm), swarms.message(swarm, root, sequence))?;
-        let Some(message) = message.filter(|_| swarm_row.is_some()) else {
+        let executions = store.executions(tenant);
+        let (of, message, run) = tokio::try_join!(
+            swarms.get(swarm),
+            swarms.message(swarm, root, sequence),
+            executions.get(root),
+        )?;
+        let (Some(_), Some(message), Some(run)) = (of, message, run) else {
             return Ok(Loaded::default());
         };
         let item = Item {
@@ -45,6 +49,7 @@ impl Indexer for SwarmMessages {
             author: author(&message.from),
             execution: Some(root),
             swarm: Some(swarm),
+            private_to: run.private_to,
             type_: Some("swarm".to_owned()),
             body: message.text,
             ..Item::new(ItemKind::Message, message.id, message.at)

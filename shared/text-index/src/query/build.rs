@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 
+use domain::viewer::Viewer;
 use tantivy::query::{
     AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur,
     PhraseQuery, Query as Ask, RangeQuery, TermQuery, TermSetQuery,
@@ -12,9 +13,9 @@ use tantivy::{Searcher, Term};
 
 use super::expand;
 use super::parse::{Parsed, Part};
-use super::{Correction, Filter, Matching, Period, Sees, Viewer};
+use super::{Correction, Filter, Matching, Period, Scope};
 use crate::analysis::Stems;
-use crate::schema::{ALL, Fields};
+use crate::schema::{Fields, audience};
 
 /// How much more a word counts in a title, in a heading, by its stem only, …
 const TITLE: f32 = 2.0;
@@ -49,7 +50,7 @@ pub(crate) struct Terms {
 pub(crate) struct Builder<'a> {
     pub searcher: &'a Searcher,
     pub fields: &'a Fields,
-    pub viewer: &'a Viewer,
+    pub scope: &'a Scope,
     languages: Vec<Option<String>>,
 }
 
@@ -57,32 +58,30 @@ impl<'a> Builder<'a> {
     pub(crate) fn new(
         searcher: &'a Searcher,
         fields: &'a Fields,
-        viewer: &'a Viewer,
+        scope: &'a Scope,
     ) -> tantivy::Result<Self> {
         Ok(Self {
             searcher,
             fields,
-            viewer,
+            scope,
             languages: languages(searcher, fields.language)?,
         })
     }
 
     /// What the viewer may see, without effect on the score.
     pub(crate) fn visible(&self) -> Box<dyn Ask> {
-        if self.viewer.kinds.is_empty() {
+        if self.scope.kinds.is_empty() {
             return Box::new(EmptyQuery);
         }
-        let kinds = self.viewer.kinds.iter();
+        let kinds = self.scope.kinds.iter();
         let kinds = kinds.map(|kind| Term::from_field_text(self.fields.kind, kind.name()));
-        let audience = |whose: &str| Term::from_field_text(self.fields.visible_to, whose);
-        let mut audiences = vec![audience(ALL)];
-        if let Sees::Person(person) = self.viewer.sees {
-            audiences.push(audience(&person.to_string()));
+        let mut both: Vec<Box<dyn Ask>> = vec![Box::new(TermSetQuery::new(kinds))];
+        if let Viewer::Own(actor) = self.scope.viewer {
+            let names = [audience(None), audience(Some(actor))];
+            let field = self.fields.visible_to;
+            let audiences = names.iter().map(|name| Term::from_field_text(field, name));
+            both.push(Box::new(TermSetQuery::new(audiences)));
         }
-        let both: Vec<Box<dyn Ask>> = vec![
-            Box::new(TermSetQuery::new(kinds)),
-            Box::new(TermSetQuery::new(audiences)),
-        ];
         unscored(Box::new(BooleanQuery::intersection(both)))
     }
 
@@ -321,7 +320,9 @@ fn languages(searcher: &Searcher, field: Field) -> tantivy::Result<Vec<Option<St
             found.extend(std::str::from_utf8(stream.key()).ok().map(str::to_owned));
         }
     }
-    found.remove("en");
+    for english in ["en", "eng"] {
+        found.remove(english);
+    }
     Ok(std::iter::once(None)
         .chain(found.into_iter().map(Some))
         .collect())

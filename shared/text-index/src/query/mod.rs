@@ -8,9 +8,8 @@ pub(crate) mod parse;
 
 use std::ops::Range;
 
-use kernel::{
-    AgentId, ConversationId, ExecutionId, FileId, KnowledgeBaseId, TaskId, Timestamp, UserId,
-};
+use domain::viewer::Viewer;
+use kernel::{AgentId, ConversationId, ExecutionId, FileId, KnowledgeBaseId, TaskId, Timestamp};
 
 use crate::item::{Item, ItemKind};
 
@@ -25,31 +24,23 @@ pub const MAX_LIMIT: usize = 100;
 /// The most values that one facet lists.
 pub const MAX_FACET_VALUES: u32 = 50;
 
-/// On whose behalf the index is read: part of every query, of its facets and of suggestions. There
-/// is none that sees everything.
+/// On whose behalf the index is read: part of every query, of its facets and of suggestions, and
+/// without a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Viewer {
+pub struct Scope {
     pub(crate) kinds: Vec<ItemKind>,
-    pub(crate) sees: Sees,
+    pub(crate) viewer: Viewer,
 }
 
-/// Whose items are seen, beside those that all of the org may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sees {
-    /// A person's own.
-    Person(UserId),
-    /// Nobody's: API keys and agents are no person.
-    Shared,
-}
-
-impl Viewer {
-    /// One who may see items of these kinds, and of none if there are none.
+impl Scope {
+    /// One who may see items of these kinds, and of none if there are none: of people's own things,
+    /// what `viewer` sees.
     #[must_use]
-    pub fn new(kinds: impl IntoIterator<Item = ItemKind>, sees: Sees) -> Self {
+    pub fn new(kinds: impl IntoIterator<Item = ItemKind>, viewer: Viewer) -> Self {
         let mut kinds: Vec<ItemKind> = kinds.into_iter().collect();
         kinds.sort_unstable();
         kinds.dedup();
-        Self { kinds, sees }
+        Self { kinds, viewer }
     }
 }
 
@@ -132,7 +123,7 @@ pub struct Filter {
     pub authors: Vec<String>,
     pub statuses: Vec<String>,
     pub types: Vec<String>,
-    /// ISO 639-1.
+    /// As the items name them.
     pub languages: Vec<String>,
     pub created: Period,
     pub updated: Period,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use text_index::{Filter, ItemKind, Query};
 use work::Handler as _;
 
-use crate::stage::{Stage, crash_after, viewer};
+use crate::stage::{Stage, crash_after, scope};
 
 const CHUNKS: u32 = 12;
 
@@ -22,7 +22,7 @@ async fn read_until(stage: &Stage, stop: &AtomicBool) -> (usize, u64) {
     };
     let (mut reads, mut newest) = (0, 0);
     while !stop.load(Ordering::SeqCst) {
-        let found = stage.reader.search(stage.tenant, &viewer(), &query).await;
+        let found = stage.reader.search(stage.tenant, &scope(), &query).await;
         let found = found.expect("a whole index");
         assert!(
             [0, u64::from(CHUNKS)].contains(&found.total),
@@ -109,7 +109,7 @@ async fn a_writer_may_die_at_every_await() {
     );
     let fresh = text_index::TextIndex::new(stage.store.clone(), 1 << 20);
     let found = fresh
-        .search(stage.tenant, &viewer(), &Query::new("version"))
+        .search(stage.tenant, &scope(), &Query::new("version"))
         .await;
     assert_eq!(found.unwrap().total, u64::from(CHUNKS));
 }

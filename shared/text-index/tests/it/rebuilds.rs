@@ -5,7 +5,7 @@ use kernel::{FileId, KnowledgeBaseId};
 use store::Commit;
 use work::Handler as _;
 
-use crate::stage::{BASE, Stage, crash_after, viewer};
+use crate::stage::{BASE, Stage, crash_after, scope};
 
 async fn put_base(stage: &Stage, id: KnowledgeBaseId) {
     let now = stage.store.now();
@@ -112,7 +112,7 @@ async fn an_index_of_another_version_is_made_anew_with_the_next_change() {
     stage.store.commit(commit).await.unwrap();
     let fresh = text_index::TextIndex::new(stage.store.clone(), 1 << 20);
     let query = text_index::Query::new("pump");
-    let found = fresh.search(stage.tenant, &viewer(), &query).await;
+    let found = fresh.search(stage.tenant, &scope(), &query).await;
     assert!(
         matches!(found, Err(text_index::Error::Outdated)),
         "{found:?}"
@@ -121,7 +121,7 @@ async fn an_index_of_another_version_is_made_anew_with_the_next_change() {
     stage.put_task(stage.tenant, 2, "Repair the engine").await;
     stage.mark(&[stage.task_event(2)]).await;
     stage.update().await;
-    let found = fresh.search(stage.tenant, &viewer(), &query).await;
+    let found = fresh.search(stage.tenant, &scope(), &query).await;
     assert_eq!(found.unwrap().total, 1);
     assert_eq!(stage.head().await.generation, 2);
 }

@@ -11,6 +11,7 @@ use domain::file::{File, FileStatus};
 use domain::knowledge::{Chunk, Document, DocumentStatus};
 use domain::org::Org;
 use domain::task::{Priority, Task, TaskStatus};
+use domain::viewer::Viewer;
 use embedded::{
     Options, QueueSpec, Services, TableNames, create_bucket, create_queues, create_tables,
 };
@@ -19,7 +20,7 @@ use serde_json::json;
 use store::clients::LocalEndpoints;
 use store::text_index::IndexHead;
 use store::{Cause, Clients, Commit, Store, StoreConfig, Tenant};
-use text_index::{Found, ItemKind, Query, Sees, TextIndex, Updater, Viewer};
+use text_index::{Found, ItemKind, Query, Scope, TextIndex, Updater};
 use work::{Attempt, Handler as _, JobStore as _, Outcome, protocol};
 
 const BUCKET: &str = "files";
@@ -254,7 +255,7 @@ impl Stage {
             limit: 100,
             ..Query::new(text)
         };
-        let found = self.reader.search(tenant, &viewer(), &query).await;
+        let found = self.reader.search(tenant, &scope(), &query).await;
         found.expect("an answer")
     }
 
@@ -264,8 +265,8 @@ impl Stage {
     }
 }
 
-pub fn viewer() -> Viewer {
-    Viewer::new(ItemKind::ALL.iter().copied(), Sees::Shared)
+pub fn scope() -> Scope {
+    Scope::new(ItemKind::ALL.iter().copied(), Viewer::Everything)
 }
 
 /// Polls a future until it has waited so many times, then drops it: a process that dies there.

@@ -153,11 +153,11 @@ async fn an_org_finds_nothing_of_another() {
             facets: text_index::Facet::ALL.to_vec(),
             ..text_index::Query::new("")
         };
-        let viewer = crate::stage::viewer();
-        let found = stage.reader.search(tenant, &viewer, &query).await.unwrap();
+        let scope = crate::stage::scope();
+        let found = stage.reader.search(tenant, &scope, &query).await.unwrap();
         let suggested = stage
             .reader
-            .suggest(tenant, &viewer, "canary", 10)
+            .suggest(tenant, &scope, "canary", 10)
             .await
             .unwrap();
         let shown = format!("{found:?} {suggested:?}");
