@@ -3,6 +3,7 @@
 
 use api::{App, Routes};
 use axum::body::Body;
+use embedding::Embedders;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
@@ -48,7 +49,9 @@ async fn every_sample_of_a_request_succeeds_in_its_own_function() {
     let shared = Fixture::build(&world, "shared").await;
     let mut replayed = 0;
     for (function, routes) in ROUTES {
-        let instance = Instance::serving(&world, |app: App| api::service(routes(), app));
+        let instance = Instance::serving(&world, |app: App| {
+            api::service(routes().with(Embedders::default()), app)
+        });
         for sample in samples(function) {
             replayed += 1;
             let event = sample.json();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::price::PriceMap;
+use embedding::Embedders;
 use llm::ChatRequest;
 use llm::scripted::{Scripted, Turn};
 use local::{Host, HostOptions};
@@ -24,6 +25,7 @@ pub struct Setup {
     pub model: Scripted,
     pub outbound: Policy,
     pub prices: PriceMap,
+    pub embedders: Embedders,
     pub data: Option<PathBuf>,
 }
 
@@ -33,6 +35,7 @@ impl Default for Setup {
             model: diligent(),
             outbound: Policy::public(),
             prices: prices(0),
+            embedders: Embedders::default(),
             data: None,
         }
     }
@@ -87,6 +90,7 @@ impl World {
             files: file_processor::Reader::on_threads(),
             runs_per_org: DEFAULT_RUNS_PER_ORG,
             sync_every_commit: false,
+            embedders: setup.embedders,
         };
         let host = Host::start(options).await.expect("the host starts");
         Self {

@@ -1,10 +1,14 @@
 //! `/v1/knowledge-bases`: documents in, passages out.
 
+use std::sync::Arc;
+
+use embedding::{Embedder, Embedders};
+use llm::ChatRequest;
 use llm::scripted::{Scripted, Turn};
 use serde_json::{Value, json};
 
 use super::files::bring;
-use crate::support::{Api, World, ended, eventually, text};
+use crate::support::{Api, Setup, World, ended, eventually, text};
 
 const HANDBOOK: &[u8] = include_bytes!("../../samples/turbine-maintenance-handbook.pdf");
 const FAQ: &[u8] = b"# Parking\n\nVisitors park their cars behind the boiler house.\n\n\
@@ -256,4 +260,54 @@ async fn an_agent_cites_document_and_page_of_what_it_was_shown_and_nothing_else(
     // It is the place that the search gives.
     let found = search(&admin, &base, "torque of the blade root bolts").await;
     assert_eq!(citation["page"], found[0]["page"]);
+}
+
+/// Two knowledge bases of different models, and one of them on its way to a third, on a host that
+/// answers all the while.
+#[tokio::test]
+async fn a_knowledge_base_changes_its_model_while_an_agent_searches_it() {
+    let model = |id, width| Arc::new(embedding::Scripted::new(id, width).expect("an id"));
+    let embedders: Vec<Arc<dyn Embedder>> =
+        vec![model("words@1", 384), model("other-words@1", 1024)];
+    let agent_model = Scripted::computed(|request: &ChatRequest, _| match request.messages.len() {
+        1 => Turn::calls([("search_knowledge", json!({ "query": "visitors park cars" }))]),
+        _ => Turn::text("Behind the boiler house [1]."),
+    });
+    let world = World::with(Setup {
+        model: agent_model,
+        embedders: Embedders::new(embedders),
+        ..Setup::default()
+    })
+    .await;
+    let admin = world.founder("ada").await;
+    let first = base(&admin, "First").await;
+    let body = json!({ "name": "Second", "embedding_model": "static-en-256@1" });
+    let second = text(&admin.create("/v1/knowledge-bases", &body).await["id"]);
+    for base in [&first, &second] {
+        let file = bring(&world, &admin, "faq.md", FAQ, Some(base)).await;
+        assert_eq!(indexed(&admin, base, &file).await["status"], "ready");
+    }
+    let shown = async |base: &str| admin.get(&format!("/v1/knowledge-bases/{base}")).await.ok();
+    assert_eq!(shown(&first).await["embedding_model"], "words@1");
+
+    let path = format!("/v1/knowledge-bases/{first}");
+    let change = json!({ "embedding_model": "other-words@1" });
+    let changing = admin.patch(&path, &change).await.ok();
+    assert_eq!(changing["reembedding"]["model"], "other-words@1");
+    eventually("the knowledge base has the other model", async || {
+        assert_eq!(search(&admin, &first, "visitors park cars").await.len(), 2);
+        (shown(&first).await["embedding_model"] == "other-words@1").then_some(())
+    })
+    .await;
+
+    let agent = json!({
+        "name": "Guide", "instructions": "Answer.", "tools": ["search_knowledge"],
+        "knowledge_bases": [first, second],
+    });
+    let agent = admin.create("/v1/agents", &agent).await;
+    let run = json!({ "agent_id": agent["id"], "input": "Where do visitors park?" });
+    let run = admin.create("/v1/executions", &run).await;
+    let run = ended(&admin, &text(&run["id"])).await;
+    assert_eq!(run["state"], "completed", "{run}");
+    assert_eq!(run["citations"][0]["document"], "faq.md", "{run}");
 }

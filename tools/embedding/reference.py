@@ -1,6 +1,7 @@
 """What the Rust crate is measured against: the reference tokeniser and the full model.
 
     python reference.py goldens     rewrites shared/embedding/tests/suite/goldens.json
+    python reference.py tiny        rewrites shared/embedding/tests/suite/tiny-minilm.json
     python reference.py evaluate    mean reciprocal rank of the table and of full MiniLM on
                                     shared/embedding/tests/suite/retrieval.json
 """
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import build
+import minilm
 import numpy as np
 from tokenizers import Tokenizer
 
@@ -118,6 +120,25 @@ def write_goldens() -> None:
     print(f"{path.name}: {len(TOKENISED)} tokenised, {len(EMBEDDED)} embedded")
 
 
+def write_tiny() -> None:
+    """Vectors of the model that `minilm.py --tiny` writes, for the token ids beside them."""
+    size = minilm.TINY
+    build.LAYERS, build.HEADS, build.HIDDEN = size.layers, size.heads, size.hidden
+    weights = {
+        name: np.frombuffer(tensor.data, "<f4").reshape(tensor.shape)
+        for name, tensor in minilm.arbitrary_weights(size).items()
+    }
+    cases = [[101, 102], [101, 1996, 102], [101, 1037, 1999, 1037, 102], list(range(size.positions))]
+    lines = []
+    for ids in cases:
+        mean = build.forward(weights, np.array([ids]))[0].mean(0)
+        vector = [round(x, 6) for x in normalised(mean.astype(np.float64)).tolist()]
+        lines.append("  " + json.dumps({"ids": ids, "vector": vector}))
+    path = SUITE / "tiny-minilm.json"
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+    print(f"{path.name}: {len(cases)} embedded")
+
+
 def mean_reciprocal_rank(questions: np.ndarray, passages: np.ndarray) -> float:
     scores = questions @ passages.T
     ranks = (scores > np.diag(scores)[:, None]).sum(1) + 1
@@ -143,7 +164,7 @@ def evaluate() -> None:
 
 
 if __name__ == "__main__":
-    commands = {"goldens": write_goldens, "evaluate": evaluate}
+    commands = {"goldens": write_goldens, "tiny": write_tiny, "evaluate": evaluate}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]]()

@@ -6,9 +6,9 @@
 //! function that serves requests holds nothing of the schemas that describe them: neither in its
 //! program nor in its start.
 
-use axum::Router;
 use axum::handler::Handler;
 use axum::routing::on;
+use axum::{Extension, Router};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::PathItemExt as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -60,6 +60,13 @@ where
 pub struct Routes(Router<App>);
 
 impl Routes {
+    /// The same, with something that their handlers take as `Extension<T>`, for what only the
+    /// function knows.
+    #[must_use]
+    pub fn with<T: Clone + Send + Sync + 'static>(self, shared: T) -> Self {
+        Self(self.0.layer(Extension(shared)))
+    }
+
     /// What serves them.
     pub fn into_router(self) -> Router<App> {
         self.0

@@ -98,6 +98,8 @@ event_kinds! {
     KnowledgeBaseCreated, "knowledge_base.created";
     KnowledgeBaseUpdated, "knowledge_base.updated";
     KnowledgeBaseDeleted, "knowledge_base.deleted";
+    KnowledgeBaseReembedded, "knowledge_base.reembedded";
+    KnowledgeBaseReembeddingFailed, "knowledge_base.reembedding_failed";
     DocumentAdded, "document.added";
     DocumentIndexed, "document.indexed";
     DocumentFailed, "document.failed";

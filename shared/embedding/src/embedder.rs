@@ -1,5 +1,7 @@
 //! The trait that embedding models implement.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::ModelId;
@@ -16,6 +18,15 @@ pub trait Embedder: Send + Sync {
     /// The length of every vector.
     fn dimensions(&self) -> usize;
 
+    /// How much one call takes. [`embed_all`](crate::embed_all) keeps to it.
+    fn limits(&self) -> Limits;
+
+    /// Whether a vector is worth keeping for the next time that its text is embedded: it costs
+    /// money, or more time than to look it up.
+    fn is_costly(&self) -> bool {
+        true
+    }
+
     /// Embeds each text: one vector per text, in the order of `texts`, each of
     /// [`Embedder::dimensions`] components and of unit length.
     ///
@@ -26,18 +37,71 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// All or nothing: an error means that no text was embedded. Whether to try again is
     /// [`EmbeddingError::is_transient`].
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError>;
+    async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Embedded, EmbeddingError>;
 }
 
-/// Why a model returned no vectors. The reasons are for the log; they never hold the texts.
+/// What a text is embedded for. Some models give a question another vector than a passage of the
+/// same words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A text that is to be found.
+    Passage,
+    /// What somebody looks for.
+    Query,
+}
+
+/// How much one call of [`Embedder::embed`] takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most texts in one call.
+    pub texts: usize,
+    /// The most bytes of all texts of one call. A token has at least one byte, so this bounds the
+    /// tokens of any vocabulary.
+    pub bytes: usize,
+    /// The most bytes of one text; what is beyond them is not embedded.
+    pub bytes_per_text: usize,
+}
+
+/// Vectors, and what they cost.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Embedded {
+    /// One for each text, in order.
+    pub vectors: Vec<Vec<f32>>,
+    /// What was used.
+    pub usage: Usage,
+}
+
+/// What calls used up, as far as the provider says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Calls of a provider.
+    pub calls: u64,
+    /// Tokens that the provider counted.
+    pub tokens: u64,
+}
+
+impl Usage {
+    /// Adds what another call used.
+    pub fn add(&mut self, other: Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.tokens = self.tokens.saturating_add(other.tokens);
+    }
+}
+
+/// Why a model returned no vectors. The reasons never hold the texts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmbeddingError {
     /// The model could not be reached, or is over its rate limit.
-    #[error("embedding model {model} is unavailable: {reason}")]
-    Unavailable { model: ModelId, reason: String },
+    #[error("The embedding model {model} is unavailable: {reason}.")]
+    Unavailable {
+        model: ModelId,
+        reason: String,
+        /// How long the provider asks to wait before another try.
+        retry_after: Option<Duration>,
+    },
 
     /// The model refuses these texts, and would refuse them again.
-    #[error("embedding model {model} refused the texts: {reason}")]
+    #[error("The embedding model {model} refused: {reason}.")]
     Refused { model: ModelId, reason: String },
 }
 
@@ -47,6 +111,14 @@ impl EmbeddingError {
         match self {
             Self::Unavailable { .. } => true,
             Self::Refused { .. } => false,
+        }
+    }
+
+    /// How long the provider asks to wait before another try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Refused { .. } => None,
         }
     }
 }

@@ -37,7 +37,7 @@ pub fn is_zero(vector: &[f32]) -> bool {
 }
 
 /// Scales to unit length; leaves a zero vector as it is.
-pub(crate) fn normalise(vector: &mut [f32]) {
+pub fn normalise(vector: &mut [f32]) {
     let length = dot(vector, vector).sqrt();
     if length > 0.0 {
         for x in vector {

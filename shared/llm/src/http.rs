@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Response, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::ModelError;
@@ -53,6 +54,7 @@ pub(crate) struct Http {
 /// A reply whose status is a success.
 pub(crate) struct Reply {
     pub content_type: String,
+    pub headers: HeaderMap,
     pub bytes: BoxStream<'static, Result<Bytes, ModelError>>,
 }
 
@@ -147,6 +149,7 @@ impl Http {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_ascii_lowercase();
+        let headers = response.headers().clone();
         let bytes = response
             .bytes_stream()
             .map_err(|_| ModelError::ConnectionLost {
@@ -155,6 +158,7 @@ impl Http {
             .boxed();
         Ok(Reply {
             content_type,
+            headers,
             bytes,
         })
     }
@@ -173,6 +177,39 @@ impl Http {
 }
 
 impl Reply {
+    /// Reads a reply that is one JSON document, of at most so many bytes, which come with no pause
+    /// longer than `idle`.
+    pub async fn document<T: DeserializeOwned>(
+        mut self,
+        most: usize,
+        idle: Duration,
+    ) -> Result<T, ModelError> {
+        let mut body = Vec::new();
+        loop {
+            let next = tokio::time::timeout(idle, self.bytes.next());
+            let next = next.await.map_err(|_| ModelError::Timeout {
+                after: idle,
+                received_any: !body.is_empty(),
+            })?;
+            match next.transpose()? {
+                Some(piece) if body.len() + piece.len() <= most => body.extend_from_slice(&piece),
+                Some(_) => {
+                    return Err(ModelError::malformed(format!(
+                        "it is longer than {most} bytes"
+                    )));
+                }
+                None => break,
+            }
+        }
+        // What does not parse may hold anything; where it is wrong says enough.
+        serde_json::from_slice(&body).map_err(|error| {
+            ModelError::malformed(format!(
+                "it is not the document that was asked for, at column {}",
+                error.column()
+            ))
+        })
+    }
+
     /// Refuses a reply that is not what its protocol streams.
     pub fn expect_content_type(self, expected: &str) -> Result<Self, ModelError> {
         // Small servers leave the header out; a wrong body fails in the decoder anyway.

@@ -7,6 +7,7 @@
 //! | [`error`] | [`ModelError`]: typed, safe to show, and sure about what may be repeated |
 //! | [`config`] | [`ModelConfig`] from the environment, and [`build`] |
 //! | `openai`, `anthropic`, `gemini`, `mistral`, `bedrock` | the five wire formats; `completions` is what the first and the fourth share |
+//! | `embeddings` | providers' embedding models, for [`embedders_from_env`] |
 //! | `structured` | replies that are one JSON document: asked for, and checked |
 //! | [`router`], [`failover`], [`retry`] | which provider a request means, who answers in its place, and when it is asked again |
 //! | [`offline`] | the model that needs no key and no network |
@@ -47,6 +48,7 @@ mod bedrock;
 pub mod chat;
 mod completions;
 pub mod config;
+mod embeddings;
 pub mod error;
 pub mod failover;
 mod fault;
@@ -66,7 +68,7 @@ mod structured;
 
 pub use bedrock::BedrockCredentials;
 pub use chat::{Arguments, ChatRequest, JsonSchema, Message, OpaquePart, ToolCall, ToolSpec};
-pub use config::{ConfigError, ModelConfig, Provider, build};
+pub use config::{ConfigError, ModelConfig, Provider, build, embedders_from_env};
 pub use error::ModelError;
 pub use failover::Failover;
 pub use http::Timeouts;

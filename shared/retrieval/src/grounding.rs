@@ -3,14 +3,14 @@
 //! Every question is searched for in every way there is. The rankings are fused, and of the best as
 //! many are taken as a budget of tokens holds.
 
-use domain::knowledge::Passage;
-use domain::memory::recall::RELEVANCE_FLOOR;
+use domain::knowledge::{KnowledgeBase, Passage};
 use domain::price::estimated_tokens;
+use embedding::Embedders;
 use kernel::KnowledgeBaseId;
 use store::{Store, Tenant};
 
 use crate::fuse::fuse;
-use crate::{SearchError, search};
+use crate::{Ranking, SearchError, bases_by_id, rankings};
 
 /// How many passages one ranking gives.
 const CANDIDATES: usize = 20;
@@ -24,14 +24,16 @@ const FRAME_TOKENS: u32 = 60;
 /// [`SearchError::NoKnownWords`] if that holds for all questions; the others, if any is met.
 pub async fn passages(
     store: &Store,
+    embedders: &Embedders,
     tenant: Tenant,
     bases: &[KnowledgeBaseId],
     questions: &[&str],
     max_tokens: u32,
 ) -> Result<Vec<Passage>, SearchError> {
+    let bases = bases_by_id(store, tenant, bases).await?;
     let mut lists = Vec::new();
     for question in questions {
-        match rankings(store, tenant, bases, question).await {
+        match nearest(store, embedders, tenant, &bases, question).await {
             Ok(found) => lists.extend(found),
             Err(SearchError::NoKnownWords) => {}
             Err(error) => return Err(error),
@@ -45,17 +47,22 @@ pub async fn passages(
     Ok(pack(fused, max_tokens))
 }
 
-/// What each way of searching finds, best first. Today there is one.
-async fn rankings(
+/// What each way of searching finds, best first: the nearest, by each model that a knowledge base
+/// has.
+async fn nearest(
     store: &Store,
+    embedders: &Embedders,
     tenant: Tenant,
-    bases: &[KnowledgeBaseId],
+    bases: &[KnowledgeBase],
     question: &str,
 ) -> Result<Vec<Vec<Passage>>, SearchError> {
-    let floor = f64::from(RELEVANCE_FLOOR) / 1000.0;
-    let mut nearest = search(store, tenant, bases, question, CANDIDATES).await?;
-    nearest.retain(|passage| passage.score >= floor);
-    Ok(vec![nearest])
+    let rankings = rankings(store, embedders, tenant, bases, question, CANDIDATES).await?;
+    let near = |ranking: Ranking| {
+        let floor = ranking.floor.unwrap_or(f64::NEG_INFINITY);
+        let passages = ranking.passages.into_iter();
+        passages.filter(|passage| passage.score >= floor).collect()
+    };
+    Ok(rankings.into_iter().map(near).collect())
 }
 
 /// The first of `passages` that a budget holds. One that does not fit is passed over.

@@ -3,79 +3,71 @@
 //! The one place that turns a query into a vector, so that people (`POST …/search`) and agents (the
 //! search tool) find the same things. The order of passages with equal scores means nothing, and
 //! the index behind them is approximate on AWS.
+//!
+//! Knowledge bases may have different models. A query is embedded once for each of them, a search
+//! asks vectors of one, and what they find is merged by rank: their scores cannot be compared.
 
 pub mod fuse;
 pub mod grounding;
 pub mod memories;
+mod passages;
+
+use std::time::Duration;
 
 use domain::knowledge::{KnowledgeBase, Passage};
-use embedding::{Embedder as _, StaticModel, is_zero};
+use domain::memory::recall::RELEVANCE_FLOOR;
+use embedding::{
+    Embedded, Embedder, Embedders, EmbeddingError, ModelId, Purpose, StaticModel, embed_all,
+    is_zero,
+};
 use kernel::KnowledgeBaseId;
+use store::vectors::SearchedSet;
 use store::{ReadError, Store, Tenant};
+
+use fuse::fuse;
+pub use passages::{EmbedError, EmbeddedPassages, embed_passages};
 
 /// The most passages that one search gives.
 pub const MAX_PASSAGES: usize = 50;
 /// The most characters of a query that a caller should let through. Longer ones are answered as
 /// well, but a vector of so many words points nowhere.
 pub const MAX_QUERY_CHARS: usize = 2_000;
+/// Somebody waits for the answer to a query, so its vector must not take longer.
+const QUERY_TIME: Duration = Duration::from_secs(10);
+
+// A model must not be offered whose vectors no index takes.
+const _: () = {
+    let (models, indexes) = (embedding::WIDTHS, store::vectors::WIDTHS);
+    assert!(models.len() == indexes.len());
+    let mut at = 0;
+    while at < models.len() {
+        assert!(models[at] == indexes[at]);
+        at += 1;
+    }
+};
 
 /// Why a search gave nothing, not even an empty list.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
-    /// No word of the query is known to the embedding model, so nothing can be near it. Worth an
+    /// No word of the query is known to the embedding models, so nothing can be near it. Worth an
     /// empty list and a note.
     #[error(
         "No word of the query is known to the embedding model, so nothing can be found with it. \
          Ask in English words."
     )]
     NoKnownWords,
-    /// A knowledge base holds vectors of another model than the one at hand, which cannot be
-    /// compared with it.
+    /// A knowledge base holds vectors of a model that is not configured, so no query can be
+    /// compared with them.
     #[error(
-        "The knowledge base {base} was embedded with {held}, and queries are embedded with \
-         {at_hand}. Embed its documents again."
+        "The knowledge base {base} was embedded with {held}, which is not configured here. Change \
+         it to another model, or configure that one again."
     )]
-    ModelMismatch {
-        base: KnowledgeBaseId,
-        held: String,
-        at_hand: String,
-    },
+    ModelNotConfigured { base: KnowledgeBaseId, held: String },
+    /// The query could not be embedded.
+    #[error(transparent)]
+    Model(#[from] EmbeddingError),
     #[error(transparent)]
     Read(#[from] ReadError),
-}
-
-/// The model that embeds queries and documents, written `name@version`: what a new knowledge base
-/// is marked with.
-#[must_use]
-pub fn embedding_model() -> String {
-    StaticModel.model().to_string()
-}
-
-/// The vectors of these texts, in their order. One that the model finds nothing in is all zeros
-/// ([`embedding::is_zero`]) and near to nothing.
-#[must_use]
-pub fn embed(texts: &[&str]) -> Vec<Vec<f32>> {
-    texts
-        .iter()
-        .map(|text| StaticModel.embed_text(text))
-        .collect()
-}
-
-/// Refuses a knowledge base whose vectors are of another model than [`embedding_model`].
-///
-/// # Errors
-/// [`SearchError::ModelMismatch`], never another.
-pub fn check_model(base: &KnowledgeBase) -> Result<(), SearchError> {
-    let at_hand = embedding_model();
-    if base.embedding_model == at_hand {
-        return Ok(());
-    }
-    let held = base.embedding_model.clone();
-    Err(SearchError::ModelMismatch {
-        base: base.id,
-        held,
-        at_hand,
-    })
 }
 
 /// The passages of these knowledge bases that are nearest to `query`, best first, at most `limit`
@@ -86,13 +78,14 @@ pub fn check_model(base: &KnowledgeBase) -> Result<(), SearchError> {
 /// [`SearchError`].
 pub async fn search(
     store: &Store,
+    embedders: &Embedders,
     tenant: Tenant,
     bases: &[KnowledgeBaseId],
     query: &str,
     limit: usize,
 ) -> Result<Vec<Passage>, SearchError> {
-    let bases = store.knowledge(tenant).bases_by_id(bases).await?;
-    search_in(store, tenant, &bases, query, limit).await
+    let bases = bases_by_id(store, tenant, bases).await?;
+    search_in(store, embedders, tenant, &bases, query, limit).await
 }
 
 /// As [`search`], in knowledge bases that the caller has read already.
@@ -101,54 +94,117 @@ pub async fn search(
 /// [`SearchError`].
 pub async fn search_in(
     store: &Store,
+    embedders: &Embedders,
     tenant: Tenant,
     bases: &[KnowledgeBase],
     query: &str,
     limit: usize,
 ) -> Result<Vec<Passage>, SearchError> {
-    bases.iter().try_for_each(check_model)?;
-    let vector = StaticModel.embed_text(query);
-    if is_zero(&vector) {
-        return Err(SearchError::NoKnownWords);
-    }
-    let ids: Vec<KnowledgeBaseId> = bases.iter().map(|base| base.id).collect();
     let limit = limit.clamp(1, MAX_PASSAGES);
-    Ok(store
-        .knowledge(tenant)
-        .nearest(&ids, &vector, limit)
-        .await?)
+    let rankings = rankings(store, embedders, tenant, bases, query, limit).await?;
+    let lists = rankings.into_iter().map(|ranking| ranking.passages);
+    let mut passages = fuse(lists.collect(), |passage: &Passage| {
+        let chunk = &passage.chunk;
+        (chunk.knowledge_base, chunk.file, chunk.ordinal)
+    });
+    passages.truncate(limit);
+    Ok(passages)
 }
 
-#[cfg(test)]
-mod tests {
-    use domain::knowledge::KnowledgeBase;
-    use kernel::{OrgId, Timestamp};
+/// What is nearest to a query by one model.
+pub(crate) struct Ranking {
+    /// The best first.
+    pub(crate) passages: Vec<Passage>,
+    /// The score below which a passage has nothing to do with the query, where that is known of the
+    /// model.
+    pub(crate) floor: Option<f64>,
+}
 
-    use super::*;
-
-    fn base(embedding_model: String) -> KnowledgeBase {
-        let now = Timestamp::from_millis(1_767_225_600_000);
-        KnowledgeBase {
-            id: KnowledgeBaseId::from_u128(2),
-            org: OrgId::from_u128(1),
-            name: "Handbooks".to_owned(),
-            description: String::new(),
-            embedding_model,
-            version: 1,
-            created_at: now,
-            updated_at: now,
+/// What is nearest to `query` by each model that one of these knowledge bases has.
+pub(crate) async fn rankings(
+    store: &Store,
+    embedders: &Embedders,
+    tenant: Tenant,
+    bases: &[KnowledgeBase],
+    query: &str,
+    limit: usize,
+) -> Result<Vec<Ranking>, SearchError> {
+    let knowledge = store.knowledge(tenant);
+    let groups = by_model(embedders, bases)?;
+    let mut rankings = Vec::with_capacity(groups.len());
+    for (embedder, sets) in &groups {
+        let vector = embed_query(*embedder, query).await?;
+        if !is_zero(&vector) {
+            rankings.push(Ranking {
+                passages: knowledge.nearest(sets, &vector, limit).await?,
+                floor: floor(embedder.model()),
+            });
         }
     }
-
-    #[test]
-    fn only_vectors_of_the_same_model_and_version_meet() {
-        assert!(check_model(&base(embedding_model())).is_ok());
-        let older = embedding_model().replace("@1", "@0");
-        let Err(SearchError::ModelMismatch { held, at_hand, .. }) =
-            check_model(&base(older.clone()))
-        else {
-            panic!("another version passed for the same model");
-        };
-        assert_eq!((held, at_hand), (older, embedding_model()));
+    if rankings.is_empty() && !groups.is_empty() {
+        return Err(SearchError::NoKnownWords);
     }
+    Ok(rankings)
+}
+
+/// Only the static model's scores were looked at; those of another are spread otherwise.
+fn floor(model: &ModelId) -> Option<f64> {
+    (model == StaticModel.model()).then(|| f64::from(RELEVANCE_FLOOR) / 1000.0)
+}
+
+/// The knowledge bases with these ids that there are. What is equally near comes in one order,
+/// whatever order they were read in.
+pub(crate) async fn bases_by_id(
+    store: &Store,
+    tenant: Tenant,
+    bases: &[KnowledgeBaseId],
+) -> Result<Vec<KnowledgeBase>, ReadError> {
+    let mut bases = store.knowledge(tenant).bases_by_id(bases).await?;
+    bases.sort_unstable_by_key(|base| base.id);
+    Ok(bases)
+}
+
+/// The sets that answer, together with the model that they are of.
+type Group<'a> = (&'a dyn Embedder, Vec<SearchedSet>);
+
+fn by_model<'a>(
+    embedders: &'a Embedders,
+    bases: &[KnowledgeBase],
+) -> Result<Vec<Group<'a>>, SearchError> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for base in bases {
+        let embedder = embedders.get(&base.embedding_model).ok_or_else(|| {
+            let held = base.embedding_model.clone();
+            SearchError::ModelNotConfigured {
+                base: base.id,
+                held,
+            }
+        })?;
+        let set = SearchedSet {
+            knowledge_base: base.id,
+            number: base.vectors.current,
+        };
+        let known = groups
+            .iter_mut()
+            .find(|(known, _)| known.model() == embedder.model());
+        match known {
+            Some((_, sets)) => sets.push(set),
+            None => groups.push((embedder.as_ref(), vec![set])),
+        }
+    }
+    Ok(groups)
+}
+
+async fn embed_query(embedder: &dyn Embedder, query: &str) -> Result<Vec<f32>, EmbeddingError> {
+    let texts = [query];
+    let embedding = embed_all(embedder, &texts, Purpose::Query);
+    let Ok(embedded) = tokio::time::timeout(QUERY_TIME, embedding).await else {
+        return Err(EmbeddingError::Unavailable {
+            model: embedder.model().clone(),
+            reason: format!("it did not answer within {} s", QUERY_TIME.as_secs()),
+            retry_after: None,
+        });
+    };
+    let Embedded { mut vectors, .. } = embedded?;
+    Ok(vectors.pop().unwrap_or_default())
 }

@@ -16,18 +16,23 @@ pub struct Recollection {
     pub pending: usize,
 }
 
+/// The model that compares memories, written `name@version`.
+#[must_use]
+pub fn embedding_model() -> String {
+    StaticModel.model().to_string()
+}
+
 /// The vector of a memory's text. `None` if the model knows none of its words.
 #[must_use]
 pub fn embed_memory(text: &str) -> Option<Embedding> {
-    let model = StaticModel;
-    Embedding::quantised(model.model().to_string(), &model.embed_text(text))
+    Embedding::quantised(embedding_model(), &StaticModel.embed_text(text))
 }
 
 /// Whether a memory has the vector that the model at hand gives its text, as far as can be told
 /// without embedding it.
 #[must_use]
 pub fn is_current(embedding: Option<&Embedding>) -> bool {
-    embedding.is_some_and(|embedding| embedding.model == StaticModel.model().to_string())
+    embedding.is_some_and(|embedding| embedding.model == embedding_model())
 }
 
 /// What an agent is told of, if it is asked `question`; at most `limit` memories. A question

@@ -225,29 +225,6 @@ impl Knowledge<'_> {
         Ok(self.store.commit(commit).await?)
     }
 
-    /// Notes that all chunks of a document can be found, `chunks` in number.
-    ///
-    /// # Errors
-    /// [`Error::Commit`], as `FenceLost` if the attempt no longer holds its job, as `Changed` if
-    /// the document was changed or taken out meanwhile.
-    pub async fn indexed(
-        &self,
-        fence: Fence,
-        cause: &Cause,
-        current: &Document,
-        chunks: u32,
-    ) -> Result<(), Error> {
-        let document = Document {
-            chunks,
-            ..self.next(current, DocumentStatus::Ready, None)
-        };
-        let data = json!({ "knowledge_base": document.knowledge_base, "chunks": chunks });
-        let event = self.document_event(cause, EventKind::DocumentIndexed, &document, data);
-        let commit = Commit::new(self.tenant).fenced_by(fence);
-        let commit = commit.replace(&document, current.version).event(event);
-        Ok(self.store.commit(commit).await?)
-    }
-
     /// Notes that a document cannot be searched, and why.
     ///
     /// # Errors
@@ -289,7 +266,11 @@ impl Knowledge<'_> {
         cause: &Cause,
         current: &Document,
     ) -> Result<(), Error> {
-        let document = self.next(current, DocumentStatus::Indexing, None);
+        let document = Document {
+            vector_sets: Vec::new(),
+            joining: None,
+            ..self.next(current, DocumentStatus::Indexing, None)
+        };
         let job = self.job(INDEX_JOB, cause, document.knowledge_base, document.file);
         let commit = Commit::new(self.tenant).fenced_by(fence);
         let commit = commit.replace(&document, current.version).job(job);
@@ -323,7 +304,7 @@ impl Knowledge<'_> {
         }
     }
 
-    fn next(
+    pub(crate) fn next(
         &self,
         current: &Document,
         status: DocumentStatus,
@@ -338,7 +319,7 @@ impl Knowledge<'_> {
         }
     }
 
-    fn document_event(
+    pub(crate) fn document_event(
         &self,
         cause: &Cause,
         kind: EventKind,
@@ -360,6 +341,8 @@ impl Knowledge<'_> {
             content_version: file.content_version,
             chunks: 0,
             failure: None,
+            vector_sets: Vec::new(),
+            joining: None,
             created_at: now,
             updated_at: now,
             version: 1,

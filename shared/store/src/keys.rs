@@ -457,6 +457,38 @@ pub(crate) fn chunks(org: OrgId, base: KnowledgeBaseId, file: FileId) -> Collect
     )
 }
 
+/// The vector of a chunk in one set of its knowledge base's vectors. All of a document lie together,
+/// set by set.
+pub(crate) fn vector(
+    org: OrgId,
+    base: KnowledgeBaseId,
+    file: FileId,
+    set: u32,
+    ordinal: u32,
+) -> Key {
+    key(
+        Table::Knowledge,
+        vectors(org, base, file),
+        vector_sort_key(set, ordinal),
+    )
+}
+
+pub(crate) fn vectors(org: OrgId, base: KnowledgeBaseId, file: FileId) -> String {
+    format!("ORG#{org}#KB#{base}#FILE#{file}#VECTOR")
+}
+
+pub(crate) fn vector_sort_key(set: u32, ordinal: u32) -> String {
+    format!("{set:010}#{ordinal:06}")
+}
+
+/// What a vector index narrows a search by: one set of vectors of one knowledge base.
+pub(crate) fn vector_set(base: KnowledgeBaseId, set: u32) -> String {
+    match set {
+        0 => base.to_string(),
+        set => format!("{base}#{set}"),
+    }
+}
+
 // The text index.
 
 /// Which files make up the text index of an org.
@@ -887,6 +919,17 @@ pub(crate) fn idempotency(scope: &str, digest: &str) -> Key {
     key(Table::Ephemeral, format!("IDEMPOTENCY#{scope}"), digest)
 }
 
+/// A vector that a model gave to a text of an org, by the digest of the text. Spread over 256
+/// partitions for each model.
+pub(crate) fn embedded_text(org: OrgId, model: &str, digest: &str) -> Key {
+    let part = digest.get(..2).unwrap_or_default();
+    key(
+        Table::Ephemeral,
+        format!("ORG#{org}#EMBEDDED#{model}#{part}"),
+        digest,
+    )
+}
+
 /// A link that answers an approval, by the digest of what only the link holds.
 pub(crate) fn approval_link(org: OrgId, approval: ApprovalId, digest: &str) -> Key {
     key(
@@ -940,6 +983,7 @@ mod tests {
             knowledge_base(o, k),
             document(o, k, f),
             chunk(o, k, f, 31),
+            vector(o, k, f, 2, 31),
             text_index(o),
             index_mark(o, "agent/x"),
             job(o, j),
@@ -974,6 +1018,7 @@ mod tests {
             data_key(o, 12),
             tool_credential(o, ToolId::from_u128(9)),
             idempotency("org/key/op", "d1"),
+            embedded_text(o, "static-en-256@1", "abcdef"),
             approval(o, ApprovalId::from_u128(9)),
             approval_link(o, ApprovalId::from_u128(9), "d2"),
             swarm(o, SwarmId::from_u128(9)),
@@ -986,6 +1031,13 @@ mod tests {
             .map(|k| format!("{:?} {} | {}", k.table, k.pk, k.sk))
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn sets_of_vectors_are_searched_under_names_of_their_own() {
+        let k = KnowledgeBaseId::from_u128(6);
+        assert_eq!(vector_set(k, 0), "kb_00000000000000000000000006");
+        assert_eq!(vector_set(k, 12), "kb_00000000000000000000000006#12");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod conversations;
 pub mod credentials;
 pub mod data_keys;
 pub mod documents;
+pub mod embedded_texts;
 pub mod events;
 pub mod executions;
 pub mod extracted;
@@ -41,6 +42,7 @@ pub mod identity;
 pub mod index_marks;
 pub mod index_objects;
 pub mod jobs;
+pub mod joining;
 pub mod keys;
 pub mod knowledge;
 pub mod mcp_listings;
@@ -50,6 +52,7 @@ pub mod objects;
 pub mod orgs;
 pub mod read;
 pub mod record;
+mod rows;
 pub mod stats;
 #[cfg(test)]
 mod stored_form;
@@ -57,6 +60,7 @@ pub mod swarms;
 pub mod tasks;
 pub mod text_index;
 pub mod tools;
+pub mod vectors;
 
 use std::sync::Arc;
 

@@ -23,12 +23,14 @@ use work::Job;
 use crate::approvals::LinkRow;
 use crate::credentials::StoredCredential;
 use crate::data_keys::DataKey;
+use crate::embedded_texts::EmbeddedText;
 use crate::executions::OfOrg;
 use crate::memories::MemoryRow;
 use crate::memories::recalls::RecallRow;
 use crate::memories::upkeep::Upkeep;
 use crate::record::{Record, from_item, to_item};
 use crate::swarms::Posted;
+use crate::vectors::VectorRow;
 
 const ORG: &str = "org_00000000000000000000000001";
 const USER: &str = "usr_00000000000000000000000002";
@@ -317,6 +319,29 @@ fn files_and_knowledge() {
     unchanged::<Document>(&json!({
         "org": ORG, "knowledge_base": BASE, "file": FILE, "name": "a.pdf", "status": "ready",
         "content_version": 3, "chunks": 3, "created_at": AT, "updated_at": AT, "version": 2,
+    }));
+    unchanged::<KnowledgeBase>(&json!({
+        "id": BASE, "org": ORG, "name": "Handbooks", "description": "",
+        "embedding_model": "static-en-256@1", "vectors": { "current": 1, "latest": 3 },
+        "reembedding": {
+            "model": "openai::text-embedding-3-small@256", "vector_set": 3, "job": JOB,
+            "started_at": AT, "failure": { "code": "refused", "message": "No." },
+        },
+        "version": 1, "created_at": AT, "updated_at": AT,
+    }));
+    unchanged::<Document>(&json!({
+        "org": ORG, "knowledge_base": BASE, "file": FILE, "name": "a.pdf", "status": "ready",
+        "chunks": 3, "vector_sets": [1],
+        "joining": { "vector_set": 3, "failure": { "code": "refused", "message": "No." } },
+        "created_at": AT, "updated_at": AT, "version": 2,
+    }));
+    unchanged::<VectorRow>(&json!({
+        "org": ORG, "base": BASE, "set": 3, "knowledge_base": format!("{BASE}#3"), "file": FILE,
+        "content_version": 2, "ordinal": 1,
+    }));
+    unchanged::<EmbeddedText>(&json!({
+        "org": ORG, "model": "openai::text-embedding-3-small@256", "digest": "ab12",
+        "vector": "AAAAAA==", "expires_at": 1_767_225_600,
     }));
     unchanged::<Chunk>(&json!({
         "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf", "content_version": 3,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use domain::price::PriceMap;
+use embedding::Embedders;
 use file_processor::Reader;
 use http::{HeaderName, Method, Request, header};
 use http_body_util::Full;
@@ -72,6 +73,7 @@ impl Product {
             files: Reader::of_this_program()?,
             runs_per_org: DEFAULT_RUNS_PER_ORG,
             sync_every_commit: false,
+            embedders: Embedders::default(),
         })
         .await?;
         let token = host.issuer().token("ada", "Ada Admin")?;

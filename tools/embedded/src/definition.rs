@@ -4,15 +4,14 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, SearchSchemaElement, SearchSchemaElementType,
-    StreamSpecification, StreamViewType, TableDescription, VectorAttributeDefinition,
-    VectorDistanceFunction, VectorIndex,
+    AttributeDefinition, BillingMode, CreateVectorIndexAction, GlobalSecondaryIndex,
+    KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType,
+    SearchSchemaElement, SearchSchemaElementType, StreamSpecification, StreamViewType,
+    TableDescription, VectorAttributeDefinition, VectorDistanceFunction, VectorIndex,
 };
 
-use crate::tables::{TableNames, VECTOR_DIMENSIONS, VECTOR_INDEX};
+use crate::tables::{TableNames, VECTOR_INDEXES, VectorIndexName};
 
-const VECTOR_ATTRIBUTE: &str = "embedding";
 const VECTOR_PARTITION: &str = "org";
 const VECTOR_FILTER: &str = "knowledge_base";
 
@@ -106,14 +105,28 @@ pub(crate) fn create_table(
         table = table
             .attribute_definitions(text(VECTOR_PARTITION)?)
             .attribute_definitions(text(VECTOR_FILTER)?)
-            .vector_indexes(vector_index()?);
+            .set_vector_indexes(Some(vector_indexes()?));
     }
     Ok(table)
 }
 
-/// Whether a table has the vector index that this version searches.
-pub(crate) fn has_vector_index(description: &TableDescription) -> bool {
-    description.vector_indexes().iter().any(|index| {
+/// The vector indexes that a table lacks.
+pub(crate) fn missing_vector_indexes(description: &TableDescription) -> Vec<VectorIndexName> {
+    let is_there = |name: &VectorIndexName| {
+        let indexes = description.vector_indexes().iter();
+        indexes
+            .clone()
+            .any(|index| index.index_name() == Some(name.index))
+    };
+    VECTOR_INDEXES
+        .into_iter()
+        .filter(|name| !is_there(name))
+        .collect()
+}
+
+/// Whether the vector indexes that a table has are as this version searches them.
+pub(crate) fn fits_vector_indexes(description: &TableDescription) -> bool {
+    description.vector_indexes().iter().all(|index| {
         let attribute = index
             .vector_attribute()
             .map(|vector| vector.attribute_name());
@@ -122,11 +135,13 @@ pub(crate) fn has_vector_index(description: &TableDescription) -> bool {
             .iter()
             .map(SearchSchemaElement::attribute_name)
             .collect();
-        index.index_name() == Some(VECTOR_INDEX)
-            && attribute == Some(VECTOR_ATTRIBUTE)
-            && index.dimensions() == Some(VECTOR_DIMENSIONS)
-            && index.distance_function() == Some(&VectorDistanceFunction::Cosine)
-            && schema == [VECTOR_PARTITION, VECTOR_FILTER]
+        VECTOR_INDEXES.iter().any(|name| {
+            index.index_name() == Some(name.index)
+                && attribute == Some(name.attribute)
+                && index.dimensions() == Some(name.dimensions)
+                && index.distance_function() == Some(&VectorDistanceFunction::Cosine)
+                && schema == [VECTOR_PARTITION, VECTOR_FILTER]
+        })
     })
 }
 
@@ -168,27 +183,51 @@ pub(crate) fn new_images() -> Result<StreamSpecification, BuildError> {
         .build()
 }
 
-fn vector_index() -> Result<VectorIndex, BuildError> {
+fn vector_indexes() -> Result<Vec<VectorIndex>, BuildError> {
+    VECTOR_INDEXES
+        .iter()
+        .map(|name| {
+            VectorIndex::builder()
+                .index_name(name.index)
+                .vector_attribute(vector_attribute(name)?)
+                .dimensions(name.dimensions)
+                .distance_function(VectorDistanceFunction::Cosine)
+                .set_search_schema(Some(search_schema()?))
+                .projection(whole_items())
+                .build()
+        })
+        .collect()
+}
+
+/// The request for one more vector index.
+pub(crate) fn create_vector_index(
+    name: &VectorIndexName,
+) -> Result<CreateVectorIndexAction, BuildError> {
+    CreateVectorIndexAction::builder()
+        .index_name(name.index)
+        .vector_attribute(vector_attribute(name)?)
+        .dimensions(name.dimensions)
+        .distance_function(VectorDistanceFunction::Cosine)
+        .set_search_schema(Some(search_schema()?))
+        .projection(whole_items())
+        .build()
+}
+
+fn vector_attribute(name: &VectorIndexName) -> Result<VectorAttributeDefinition, BuildError> {
+    VectorAttributeDefinition::builder()
+        .attribute_name(name.attribute)
+        .build()
+}
+
+fn search_schema() -> Result<Vec<SearchSchemaElement>, BuildError> {
     let element = |attribute: &str, role| {
         SearchSchemaElement::builder()
             .attribute_name(attribute)
             .search_schema_element_type(role)
             .build()
     };
-    VectorIndex::builder()
-        .index_name(VECTOR_INDEX)
-        .vector_attribute(
-            VectorAttributeDefinition::builder()
-                .attribute_name(VECTOR_ATTRIBUTE)
-                .build()?,
-        )
-        .dimensions(VECTOR_DIMENSIONS)
-        .distance_function(VectorDistanceFunction::Cosine)
-        .search_schema(element(VECTOR_PARTITION, SearchSchemaElementType::Hash)?)
-        .search_schema(element(
-            VECTOR_FILTER,
-            SearchSchemaElementType::InlineFilter,
-        )?)
-        .projection(whole_items())
-        .build()
+    Ok(vec![
+        element(VECTOR_PARTITION, SearchSchemaElementType::Hash)?,
+        element(VECTOR_FILTER, SearchSchemaElementType::InlineFilter)?,
+    ])
 }

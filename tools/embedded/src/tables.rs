@@ -9,17 +9,17 @@
 //! | Work | `gsi1`, `gsi2`, `due` | |
 //! | Log | | stream of new images |
 //! | Metrics | | |
-//! | Knowledge | | vector index [`VECTOR_INDEX`] |
+//! | Knowledge | | vector indexes [`VECTOR_INDEXES`] |
 //! | Audit | | |
 //! | Ledger | | |
 //! | Vault | | |
 //! | Ephemeral | | items expire at [`EXPIRY_ATTRIBUTE`] |
 //!
-//! # The vector index
+//! # The vector indexes
 //!
-//! `chunks` holds [`VECTOR_DIMENSIONS`] numbers of 32 bits under `embedding`,
-//! by cosine, with `org` as its partition (`HASH`) and `knowledge_base` as an
-//! `INLINE_FILTER`. `SearchVectors` answers it:
+//! Each holds vectors of one length under an attribute of its own, as numbers of
+//! 32 bits, by cosine, with `org` as its partition (`HASH`) and `knowledge_base`
+//! as an `INLINE_FILTER`. `SearchVectors` answers it:
 //!
 //! - `search_vector` is a list of `N` values as long as the index has
 //!   dimensions; `top_k` is 1 to 100; there are no pages.
@@ -29,10 +29,10 @@
 //! - `score` is the cosine distance: 0 for the same direction, 1 for a right
 //!   angle or a zero vector, 2 for the opposite. Results come nearest first;
 //!   similarity is `1 - score`.
-//! - An item comes back without `embedding` unless `projection_expression`
+//! - An item comes back without its vector unless `projection_expression`
 //!   names it.
-//! - An item without `embedding` or without `org` is stored and not indexed;
-//!   one whose `embedding` has another length is refused as a whole.
+//! - An item without a vector or without `org` is stored and not indexed; one
+//!   whose vector has another length is refused as a whole.
 
 use std::collections::BTreeSet;
 
@@ -42,17 +42,41 @@ use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types::{
     CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate, KeySchemaElement,
     StreamSpecification, TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
+    VectorIndexUpdate,
 };
 
 use crate::definition::{
-    Shape, create_table, has_vector_index, index_keys, keys, new_images, shapes, text, whole_items,
+    Shape, create_table, create_vector_index, fits_vector_indexes, index_keys, keys,
+    missing_vector_indexes, new_images, shapes, text, whole_items,
 };
 use crate::error::Error;
 
-/// The name of Knowledge's vector index.
-pub const VECTOR_INDEX: &str = "chunks";
-/// The length of every embedding.
-pub const VECTOR_DIMENSIONS: i64 = 256;
+/// A vector index, the attribute that it reads and the length of its vectors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct VectorIndexName {
+    pub index: &'static str,
+    pub attribute: &'static str,
+    pub dimensions: i64,
+}
+
+/// Knowledge's vector indexes.
+pub const VECTOR_INDEXES: [VectorIndexName; 3] = [
+    VectorIndexName {
+        index: "chunks",
+        attribute: "embedding",
+        dimensions: 256,
+    },
+    VectorIndexName {
+        index: "chunks-384",
+        attribute: "embedding_384",
+        dimensions: 384,
+    },
+    VectorIndexName {
+        index: "chunks-1024",
+        attribute: "embedding_1024",
+        dimensions: 1024,
+    },
+];
 /// Ephemeral's attribute of seconds since 1970 after which an item is void.
 pub const EXPIRY_ATTRIBUTE: &str = "expires_at";
 
@@ -94,8 +118,8 @@ impl Default for TableNames {
     }
 }
 
-/// Makes the tables that are missing, and adds the global indexes and streams
-/// that an older data folder lacks.
+/// Makes the tables that are missing, and adds the indexes and streams that an
+/// older data folder lacks.
 ///
 /// # Errors
 ///
@@ -156,10 +180,15 @@ async fn complete(
     if keys != ["pk", "sk"] {
         return Err(mismatch("its keys are not pk and sk"));
     }
-    if shape.vectors && !has_vector_index(description) {
-        return Err(mismatch(
-            "its vector index has other attributes or dimensions",
-        ));
+    if shape.vectors {
+        if !fits_vector_indexes(description) {
+            return Err(mismatch(
+                "a vector index has other attributes or dimensions",
+            ));
+        }
+        for name in missing_vector_indexes(description) {
+            add_vector_index(client, table, &name).await?;
+        }
     }
     let present: BTreeSet<&str> = description
         .global_secondary_indexes()
@@ -205,6 +234,28 @@ async fn add_index(client: &Client, table: &str, index: &str) -> Result<(), Erro
         .global_secondary_index_updates(
             GlobalSecondaryIndexUpdate::builder()
                 .create(action().map_err(failed)?)
+                .build(),
+        )
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| Error::call("UpdateTable", table, error))
+}
+
+async fn add_vector_index(
+    client: &Client,
+    table: &str,
+    name: &VectorIndexName,
+) -> Result<(), Error> {
+    let failed = |error: BuildError| Error::call("UpdateTable", table, error);
+    client
+        .update_table()
+        .table_name(table)
+        .attribute_definitions(text("org").map_err(failed)?)
+        .attribute_definitions(text("knowledge_base").map_err(failed)?)
+        .vector_index_updates(
+            VectorIndexUpdate::builder()
+                .create(create_vector_index(name).map_err(failed)?)
                 .build(),
         )
         .send()

@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::price::PriceMap;
 use embedded::{Options, QueueSpec, Services, TableNames};
+use embedding::Embedders;
 use identity::KeyEnvironment;
 use kernel::SystemClock;
 use llm::ChatModel;
@@ -53,6 +54,8 @@ pub struct HostOptions {
     pub runs_per_org: u32,
     /// Whether each commit waits for the disk; a power failure can take the last second, if not.
     pub sync_every_commit: bool,
+    /// The embedding models that knowledge bases may have.
+    pub embedders: Embedders,
 }
 
 /// A running host.
@@ -105,7 +108,8 @@ impl Host {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
-        let router = api::service(routes(), app.clone())
+        let routes = routes::<api::Routes>().with(options.embedders.clone());
+        let router = api::service(routes, app.clone())
             .merge(issuer.routes())
             .layer(axum::middleware::from_fn(refuse_other_hosts));
         let serving =
@@ -116,9 +120,14 @@ impl Host {
             }
         });
         let outbound = outbound::Client::new(agent_runner::tool_policy(options.outbound))?;
+        let embedding = file_processor::Embedding {
+            embedders: options.embedders.clone(),
+            prices: Arc::new(options.prices.clone()),
+        };
         let agents =
-            agent_runner::AgentRunner::new(store.clone(), options.model, outbound, options.prices);
-        let files = file_processor::handlers_with(&store, options.files);
+            agent_runner::AgentRunner::new(store.clone(), options.model, outbound, options.prices)
+                .with_embedders(options.embedders);
+        let files = file_processor::handlers_with(&store, options.files, embedding);
         let indexes = indexer::handlers(&store);
         workers::start(&services, &store, agents, files, indexes, &stop, &tasks).await?;
         tasks.close();

@@ -179,6 +179,7 @@ async fn start(
         files: Reader::of_this_program()?,
         runs_per_org: store::config::runs_per_org(&process_environment)?,
         sync_every_commit,
+        embedders: llm::embedders_from_env(&process_environment)?,
     };
     Host::start(options).await
 }

@@ -155,6 +155,7 @@ pub(crate) async fn remove_document(
 mod tests {
     use domain::event::Actor;
     use domain::execution::Failure;
+    use domain::knowledge::VectorSets;
     use kernel::{OrgId, Timestamp};
 
     use super::*;
@@ -167,7 +168,9 @@ mod tests {
             org: OrgId::from_u128(1),
             name: "Handbooks".to_owned(),
             description: String::new(),
-            embedding_model: retrieval::embedding_model(),
+            embedding_model: "static-en-256@1".to_owned(),
+            vectors: VectorSets::default(),
+            reembedding: None,
             version: 1,
             created_at: NOW,
             updated_at: NOW,

@@ -14,20 +14,34 @@
 //!
 //! To add a document also needs `files:read`: whoever may search the knowledge base will read it.
 
-use api::{Table, routes};
+use api::{Routes, Table, routes};
+use embedding::Embedders;
+use kernel::env::process_environment;
 
 mod create;
 mod delete;
 mod documents;
 mod get;
 mod list;
+mod model;
 mod search;
 mod update;
 
 /// The most characters of a knowledge base's description.
 const MAX_DESCRIPTION: usize = 2_000;
+/// The most characters of the id of a model.
+const MAX_MODEL: usize = 200;
 
-/// The operations of this function.
+/// The operations of this function, with the embedding models that the environment names.
+///
+/// # Errors
+/// Names what is wrong with the environment.
+pub fn from_environment() -> Result<Routes, lambda::Error> {
+    let embedders: Embedders = llm::embedders_from_env(&process_environment)?;
+    Ok(routes::<Routes>().with(embedders))
+}
+
+/// The operations of this function. They need [`Embedders`] beside them, by [`Routes::with`].
 #[must_use]
 pub fn routes<T: Table>() -> T {
     T::new()

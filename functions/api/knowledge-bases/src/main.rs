@@ -1,4 +1,4 @@
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda::Error> {
-    lambda::http(knowledge_bases::routes()).await
+    lambda::http(knowledge_bases::from_environment()?).await
 }

@@ -1,7 +1,10 @@
 use api::{Json, Owned, Problem, Problems, Read};
+use axum::Extension;
 use axum::extract::State;
 use domain::knowledge::{KnowledgeBase, Passage};
+use embedding::{Embedders, EmbeddingError};
 use garde::Validate;
+use http::StatusCode;
 use kernel::KnowledgeBaseId;
 use retrieval::{MAX_PASSAGES, MAX_QUERY_CHARS, SearchError};
 use serde::{Deserialize, Serialize};
@@ -61,17 +64,21 @@ pub(crate) struct SearchAnswer {
 )]
 pub(crate) async fn search(
     State(app): State<api::App>,
+    Extension(embedders): Extension<Embedders>,
     base: Owned<KnowledgeBase, Read>,
     Json(body): Json<SearchQuery>,
 ) -> Result<axum::Json<SearchAnswer>, Problem> {
     let bases = std::slice::from_ref(&base.item);
     let tenant = base.caller.tenant();
-    let found = retrieval::search_in(app.store(), tenant, bases, &body.query, body.limit).await;
-    answer(found).map(axum::Json)
+    let (query, limit) = (&body.query, body.limit);
+    let found = retrieval::search_in(app.store(), &embedders, tenant, bases, query, limit).await;
+    answer(base.item.embedding_model, found).map(axum::Json)
 }
 
-fn answer(found: Result<Vec<Passage>, SearchError>) -> Result<SearchAnswer, Problem> {
-    let model = retrieval::embedding_model();
+fn answer(
+    model: String,
+    found: Result<Vec<Passage>, SearchError>,
+) -> Result<SearchAnswer, Problem> {
     match found {
         Ok(passages) => Ok(SearchAnswer {
             passages,
@@ -83,21 +90,41 @@ fn answer(found: Result<Vec<Passage>, SearchError>) -> Result<SearchAnswer, Prob
             model,
             note: Some(error.to_string()),
         }),
-        Err(error @ SearchError::ModelMismatch { .. }) => Err(Problem::conflict(
-            "embedding_model_mismatch",
+        Err(error @ SearchError::ModelNotConfigured { .. }) => Err(Problem::conflict(
+            "embedding_model_not_configured",
             error.to_string(),
         )),
+        Err(SearchError::Model(error)) => Err(model_problem(&error)),
         Err(SearchError::Read(error)) => Err(error.into()),
     }
 }
 
+fn model_problem(error: &EmbeddingError) -> Problem {
+    let detail = error.to_string();
+    if !error.is_transient() {
+        return Problem::new(StatusCode::BAD_GATEWAY, "embedding_model_refused", detail);
+    }
+    let wait = error.retry_after().map_or(1, |wait| wait.as_secs().max(1));
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "embedding_model_unavailable",
+        detail,
+    );
+    problem.retry_after(u32::try_from(wait).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
+    use embedding::ModelId;
+
     use super::*;
+
+    const MODEL: &str = "static-en-256@1";
 
     #[test]
     fn a_query_without_a_known_word_is_answered_with_a_note() {
-        let answer = answer(Err(SearchError::NoKnownWords)).expect("an empty list");
+        let answer =
+            answer(MODEL.to_owned(), Err(SearchError::NoKnownWords)).expect("an empty list");
         assert!(answer.passages.is_empty());
         assert!(
             answer
@@ -107,16 +134,32 @@ mod tests {
     }
 
     #[test]
-    fn vectors_of_another_model_are_a_conflict() {
-        let problem = answer(Err(SearchError::ModelMismatch {
-            base: KnowledgeBaseId::from_u128(3),
-            held: "older@1".to_owned(),
-            at_hand: retrieval::embedding_model(),
-        }))
-        .expect_err("vectors that do not compare");
+    fn a_model_that_cannot_answer_is_a_problem_that_says_so() {
+        let model: ModelId = "openai::m@256".parse().expect("an id");
+        let problem = |error: SearchError| {
+            let problem = answer(model.to_string(), Err(error)).expect_err("no answer");
+            (problem.status().as_u16(), problem.code())
+        };
         assert_eq!(
-            (problem.status().as_u16(), problem.code()),
-            (409, "embedding_model_mismatch")
+            problem(SearchError::ModelNotConfigured {
+                base: KnowledgeBaseId::from_u128(3),
+                held: model.to_string(),
+            }),
+            (409, "embedding_model_not_configured")
         );
+        let unavailable = EmbeddingError::Unavailable {
+            model: model.clone(),
+            reason: "it is limiting the rate of requests".to_owned(),
+            retry_after: None,
+        };
+        assert_eq!(
+            problem(unavailable.into()),
+            (503, "embedding_model_unavailable")
+        );
+        let refused = EmbeddingError::Refused {
+            model: model.clone(),
+            reason: "the key is wrong".to_owned(),
+        };
+        assert_eq!(problem(refused.into()), (502, "embedding_model_refused"));
     }
 }

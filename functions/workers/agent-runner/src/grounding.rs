@@ -64,6 +64,7 @@ impl Run<'_> {
             .collect();
         let found = grounding::passages(
             &self.runner.store,
+            &self.runner.embedders,
             self.tenant,
             bases,
             &questions,

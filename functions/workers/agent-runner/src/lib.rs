@@ -78,6 +78,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::price::PriceMap;
 use domain::tool::MAX_TIMEOUT_SECONDS;
+use embedding::Embedders;
 use kernel::env::process_environment;
 use llm::{ChatModel, ModelConfig};
 use outbound::{Client, Limits, Policy};
@@ -96,6 +97,8 @@ pub struct AgentRunner {
     /// The only client that may be aimed at addresses that tenants name.
     pub(crate) outbound: Client,
     pub(crate) prices: Arc<PriceMap>,
+    /// The models that knowledge bases may have.
+    pub(crate) embedders: Embedders,
 }
 
 impl AgentRunner {
@@ -112,7 +115,15 @@ impl AgentRunner {
             model,
             outbound,
             prices: Arc::new(prices),
+            embedders: Embedders::default(),
         }
+    }
+
+    /// The same, with other embedding models than the static one alone.
+    #[must_use]
+    pub fn with_embedders(mut self, embedders: Embedders) -> Self {
+        self.embedders = embedders;
+        self
     }
 }
 
@@ -124,10 +135,10 @@ pub fn from_environment(store: &Store) -> Result<Vec<Arc<dyn Handler>>, lambda::
     let model = llm::build(&ModelConfig::from_env(&process_environment)?)?;
     let outbound = Client::new(tool_policy(Policy::public()))?;
     let prices = PriceMap::from_env(&process_environment)?;
+    let embedders = llm::embedders_from_env(&process_environment)?;
     let store = lambda::with_vault(store.clone())?;
-    Ok(vec![Arc::new(AgentRunner::new(
-        store, model, outbound, prices,
-    ))])
+    let runner = AgentRunner::new(store, model, outbound, prices).with_embedders(embedders);
+    Ok(vec![Arc::new(runner)])
 }
 
 /// `policy` with the time that a tool may ask for; each call is ended by its own.

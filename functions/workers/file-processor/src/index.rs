@@ -1,40 +1,39 @@
-//! `document.index`: embeds the chunks of a file into one knowledge base.
+//! `document.index`: brings the chunks of a file into one knowledge base, and gives them vectors in
+//! every set that it wants: the one that answers, and the one of another model that is being made.
 //!
-//! Chunks are written over those of the same numbers, so writing again changes nothing. How many
-//! are written is the job's progress, from which a next attempt goes on. A chunk in which the model
-//! finds nothing (a row of digits, emoji) is kept to be read and cannot be found.
+//! Chunks and vectors are written over those of the same numbers, so writing again changes nothing.
+//! How many are written is the job's progress, from which a next attempt goes on. A chunk in which
+//! the model finds nothing (a row of digits, emoji) is kept to be read and cannot be found.
+//!
+//! What is ready is told on the condition that the knowledge base is as it was read. So whatever is
+//! ready after the change to another model began has vectors of both, and `knowledge_base.reembed`
+//! has only to see to what was ready before.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::execution::Failure;
 use domain::file::{File, FileStatus};
-use domain::knowledge::{Chunk, Document, DocumentStatus};
-use kernel::KnowledgeBaseId;
+use domain::knowledge::{Document, DocumentStatus, KnowledgeBase, VectorSet};
 use store::documents::{DocumentPayload, INDEX_JOB};
-use store::extracted::CHUNKS_PER_PART;
-use store::objects::ObjectError;
 use store::{Store, Tenant};
-use work::{Attempt, Handler, Job, Outcome};
+use work::{Attempt, Handler, Outcome};
 
-use crate::attempts;
-use crate::extracted::{self, Piece};
+use crate::fill::{Filler, NotWritten, Plan, Written};
 use crate::process::cause;
 use crate::trouble::{Trouble, ended};
-use crate::unindex::{index_again, remove_chunks};
+use crate::unindex::{index_again, remove_chunks, remove_vectors};
+use crate::{Embedding, TRIES, attempts};
 
-/// How many chunks are embedded and written between two looks at the clock.
-const BATCH: usize = 100;
+/// Why a document has failed: its model is not configured.
+pub(crate) const MODEL_UNAVAILABLE: &str = "embedding_model_not_configured";
+/// Why a document has failed: its model refuses it, or its key.
+pub(crate) const MODEL_REFUSED: &str = "embedding_refused";
 
 /// Does `document.index`.
 pub(crate) struct IndexDocument {
     pub(crate) store: Store,
-}
-
-/// How the writing of chunks ended.
-enum Written {
-    /// All are there; so many can be found.
-    Findable(u32),
-    /// The attempt has to end before.
-    Stopped(Outcome),
+    pub(crate) embedding: Embedding,
 }
 
 #[async_trait]
@@ -52,7 +51,23 @@ impl Handler for IndexDocument {
 }
 
 impl IndexDocument {
+    /// Goes on until what stands is what is wanted: whoever changes document or knowledge base
+    /// meanwhile changes what that is.
     async fn index(&self, attempt: &Attempt, payload: DocumentPayload) -> Result<Outcome, Trouble> {
+        for _ in 0..TRIES {
+            if let Some(outcome) = self.index_as_it_stands(attempt, payload).await? {
+                return Ok(outcome);
+            }
+        }
+        Err(Trouble::contended())
+    }
+
+    /// `None` if document or knowledge base were changed on the way.
+    async fn index_as_it_stands(
+        &self,
+        attempt: &Attempt,
+        payload: DocumentPayload,
+    ) -> Result<Option<Outcome>, Trouble> {
         let DocumentPayload {
             knowledge_base,
             file,
@@ -61,38 +76,48 @@ impl IndexDocument {
         let knowledge = self.store.knowledge(tenant);
         let Some(document) = knowledge.document(knowledge_base, file).await? else {
             // Taken out meanwhile: an attempt before this one may have written after the removal.
-            return remove_chunks(&self.store, attempt, payload).await;
+            return remove_chunks(&self.store, attempt, payload).await.map(Some);
         };
-        if document.status == DocumentStatus::Ready {
+        let Some(base) = knowledge.base(knowledge_base).await? else {
+            // Deleted. Whatever was in it is taken out by the deletion.
+            return Ok(Some(Outcome::done()));
+        };
+        let wanted = self.wanted_sets(&base);
+        let missing = document.missing(&wanted);
+        if missing.is_empty() && attempt.job.progress.is_some() {
             // An attempt before this one may have written an earlier content over the one that is
             // told to be there.
-            return match attempt.job.progress {
-                Some(_) => index_again(&self.store, attempt, document).await,
-                None => Ok(Outcome::done()),
-            };
+            return index_again(&self.store, attempt, document).await.map(Some);
+        }
+        if missing.is_empty() {
+            return remove_vectors(&self.store, attempt, &base, file)
+                .await
+                .map(Some);
         }
         let file = match self.store.files(tenant).get(file).await? {
             Some(file) if file.status == FileStatus::Ready => file,
             // Deleted, which removes the document; or not read, which makes another job.
-            _ => return Ok(Outcome::done()),
+            _ => return Ok(Some(Outcome::done())),
         };
-        let written = match self.fill(attempt, tenant, knowledge_base, &file).await {
+        let written = match self.fill(attempt, &base, &document, &file, &missing).await {
             Err(trouble) if trouble.is_transient() && attempts::is_last(&attempt.job) => {
                 tracing::error!(?trouble, file = %file.id, "a document was given up");
-                Ok(Err(Failure::new(
-                    "unavailable",
-                    "The document could not be indexed, since our storage did not answer for a \
-                     while. Take it out and add it again.",
-                )))
+                Ok(Err(given_up(&trouble)))
             }
             written => written,
         }?;
         let cause = cause(attempt);
         let told = match written {
-            Ok(Written::Stopped(outcome)) => return Ok(outcome),
-            Ok(Written::Findable(count)) => {
+            Ok(Written::Stopped(outcome)) => return Ok(Some(outcome)),
+            Ok(Written::Whole(embedded)) => {
                 knowledge
-                    .indexed(attempt.fence, &cause, &document, count)
+                    .indexed(attempt.fence, &cause, &document, &base, &embedded)
+                    .await
+            }
+            Err(failure) if document.status == DocumentStatus::Ready => {
+                let set = missing[0].number;
+                knowledge
+                    .not_joined(attempt.fence, &document, set, &failure)
                     .await
             }
             Err(failure) => {
@@ -102,47 +127,50 @@ impl IndexDocument {
             }
         };
         match told {
-            Err(error) if error.is_changed() => {
-                self.overtaken(attempt, payload, &document, file.content_version)
-                    .await
-            }
-            result => Ok(result.map(|()| Outcome::done())?),
+            Err(error) if error.is_changed() => self.overtaken(attempt, payload, &file).await,
+            result => Ok(result.map(|()| Some(Outcome::done()))?),
         }
     }
 
-    /// What to do when the document was changed while its chunks were written: if it was taken
-    /// out, they are removed; if it is there, whoever changed it has made a job of their own. Over
-    /// what that has written of another content, this one may have written.
+    /// What to do when document or knowledge base were changed while this was written: over what
+    /// somebody else has written of another content, this one may have written. `None` to look again.
     async fn overtaken(
         &self,
         attempt: &Attempt,
         payload: DocumentPayload,
-        document: &Document,
-        content_version: u32,
-    ) -> Result<Outcome, Trouble> {
+        written: &File,
+    ) -> Result<Option<Outcome>, Trouble> {
         let knowledge = self.store.knowledge(Tenant::authorised(attempt.job.org));
-        match knowledge
-            .document(payload.knowledge_base, payload.file)
-            .await?
-        {
-            Some(current) if current.content_version != content_version => {
-                index_again(&self.store, attempt, current).await
+        let (base, file) = (payload.knowledge_base, payload.file);
+        match knowledge.document(base, file).await? {
+            Some(current) if current.content_version != written.content_version => {
+                index_again(&self.store, attempt, current).await.map(Some)
             }
-            Some(current) => {
-                tracing::info!(read = document.version, now = current.version, "overtaken");
-                Ok(Outcome::done())
-            }
-            None => remove_chunks(&self.store, attempt, payload).await,
+            _ => Ok(None),
         }
+    }
+
+    /// The sets that a knowledge base wants. One of a model that is no longer configured, which
+    /// nobody can search, is not made any more once another is on its way.
+    fn wanted_sets(&self, base: &KnowledgeBase) -> Vec<VectorSet> {
+        let mut wanted = base.wanted_sets();
+        if wanted.len() > 1 {
+            wanted.retain(|set| {
+                set.number != base.vectors.current
+                    || self.embedding.embedders.get(&set.model).is_some()
+            });
+        }
+        wanted
     }
 
     /// Brings every chunk of a file into a knowledge base, and no other.
     async fn fill(
         &self,
         attempt: &Attempt,
-        tenant: Tenant,
-        base: KnowledgeBaseId,
+        base: &KnowledgeBase,
+        document: &Document,
         file: &File,
+        missing: &[VectorSet],
     ) -> Result<Result<Written, Failure>, Trouble> {
         if attempts::is_deadly(&attempt.job) {
             return Ok(Err(Failure::new(
@@ -150,173 +178,51 @@ impl IndexDocument {
                 "Indexing the document stopped our worker several times, and was given up.",
             )));
         }
-        let knowledge = self.store.knowledge(tenant);
-        let Some(held) = knowledge.base(base).await? else {
-            // Deleted. Whatever was in it is taken out by the deletion.
-            return Ok(Ok(Written::Stopped(Outcome::done())));
-        };
-        if let Err(mismatch) = retrieval::check_model(&held) {
-            return Ok(Err(Failure::new(
-                "embedding_model_mismatch",
-                mismatch.to_string(),
-            )));
-        }
-        self.write(attempt, tenant, base, file).await
-    }
-
-    /// The chunks of a file that one part holds.
-    async fn part(
-        &self,
-        tenant: Tenant,
-        file: &File,
-        part: u32,
-    ) -> Result<Result<Vec<Piece>, Failure>, Trouble> {
-        let extracted = self.store.extracted(tenant, file.content());
-        let pieces = match extracted.chunks(part).await {
-            Ok(json) => extracted::read(&json),
-            Err(ObjectError::Missing | ObjectError::TooLarge { .. }) => Err(extracted::lost(
-                "What was read from the file is no longer there.",
-            )),
-            Err(error) => return Err(error.into()),
-        };
-        let total = file.chunks.unwrap_or(0);
-        let expected = total
-            .saturating_sub(part * CHUNKS_PER_PART)
-            .min(CHUNKS_PER_PART);
-        Ok(pieces.and_then(|pieces| {
-            if number(pieces.len()) == expected {
-                return Ok(pieces);
-            }
-            Err(extracted::lost("What was read from the file is not whole."))
-        }))
-    }
-
-    async fn write(
-        &self,
-        attempt: &Attempt,
-        tenant: Tenant,
-        base: KnowledgeBaseId,
-        file: &File,
-    ) -> Result<Result<Written, Failure>, Trouble> {
-        let knowledge = self.store.knowledge(tenant);
-        let total = file.chunks.unwrap_or(0);
-        let mut done = written_before(&attempt.job, total);
-        // A removal that was under way may have taken some of them.
-        if done > 0 && !knowledge.holds_chunks(base, file.id, done).await? {
-            done = 0;
-        }
-        let mut findable = 0;
-        let mut wrote = false;
-        for part in 0..total.div_ceil(CHUNKS_PER_PART) {
-            let pieces = match self.part(tenant, file, part).await? {
-                Ok(pieces) => pieces,
-                Err(failure) => return Ok(Err(failure)),
-            };
-            let numbers = (part * CHUNKS_PER_PART..).step_by(BATCH);
-            for (first, pieces) in numbers.zip(pieces.chunks(BATCH)) {
-                if attempt.cancel.is_cancelled() {
-                    return Ok(Ok(Written::Stopped(Outcome::Cancelled)));
+        let tenant = Tenant::authorised(attempt.job.org);
+        let mut sets = Vec::with_capacity(missing.len());
+        for set in missing {
+            match self.embedding.embedders.get(&set.model) {
+                Some(embedder) => sets.push((set.number, Arc::clone(embedder))),
+                None => {
+                    return Ok(Err(Failure::new(
+                        MODEL_UNAVAILABLE,
+                        format!("The embedding model {} is not configured here.", set.model),
+                    )));
                 }
-                if wrote && attempt.budget.should_yield() {
-                    return Ok(Ok(Written::Stopped(Outcome::Yield)));
-                }
-                let rows = rows(tenant, base, file, first, pieces);
-                findable += rows
-                    .iter()
-                    .filter(|(_, vector)| !embedding::is_zero(vector))
-                    .count();
-                let next = first + number(rows.len());
-                if next <= done {
-                    tokio::task::yield_now().await;
-                    continue;
-                }
-                knowledge.write_chunks(&rows).await?;
-                wrote = true;
-                attempt
-                    .progress
-                    .report(u64::from(next), Some(u64::from(total)), "Indexing");
             }
         }
-        while knowledge.remove_chunks(base, file.id, total).await? {
-            if attempt.budget.should_yield() {
-                return Ok(Ok(Written::Stopped(Outcome::Yield)));
-            }
-        }
-        Ok(Ok(Written::Findable(number(findable))))
-    }
-}
-
-/// Chunks with their vectors, numbered from `first` on.
-fn rows(
-    tenant: Tenant,
-    base: KnowledgeBaseId,
-    file: &File,
-    first: u32,
-    pieces: &[Piece],
-) -> Vec<(Chunk, Vec<f32>)> {
-    let texts: Vec<&str> = pieces.iter().map(|piece| piece.text.as_str()).collect();
-    (first..)
-        .zip(pieces)
-        .zip(retrieval::embed(&texts))
-        .map(|((ordinal, piece), vector)| {
-            let chunk = Chunk {
-                org: tenant.org(),
-                knowledge_base: base,
-                file: file.id,
-                document: file.name.clone(),
-                content_version: file.content_version,
-                ordinal,
-                text: piece.text.clone(),
-                page: piece.page,
-                heading_path: piece.heading_path.clone(),
-                start: piece.start,
-                end: piece.end,
-            };
-            (chunk, vector)
-        })
-        .collect()
-}
-
-/// How many chunks earlier attempts at this job have written, if they wrote of as many as there
-/// are now.
-fn written_before(job: &Job, total: u32) -> u32 {
-    job.progress
-        .as_ref()
-        .filter(|progress| progress.total == Some(u64::from(total)))
-        .and_then(|progress| u32::try_from(progress.completed).ok())
-        .filter(|written| *written <= total)
-        .unwrap_or(0)
-}
-
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use kernel::{OrgId, Timestamp};
-    use work::{Lane, NewJob, Progress};
-
-    use super::*;
-
-    #[test]
-    fn an_attempt_goes_on_where_the_one_before_stood() {
-        let new = NewJob::new(OrgId::from_u128(1), INDEX_JOB, Lane::Files, ().into());
-        let mut job = new.build(Timestamp::from_millis(1_767_225_600_000));
-        assert_eq!(written_before(&job, 500), 0);
-        let at = |completed, total| {
-            Some(Progress {
-                completed,
-                total,
-                message: None,
-            })
+        let plan = Plan {
+            tenant,
+            base: base.id,
+            file,
+            with_chunks: document.status != DocumentStatus::Ready,
+            sets,
+            wanted: self
+                .wanted_sets(base)
+                .iter()
+                .map(|set| set.number)
+                .collect(),
         };
-        job.progress = at(200, Some(500));
-        assert_eq!(written_before(&job, 500), 200);
-        assert_eq!(written_before(&job, 400), 0, "the file was cut otherwise");
-        job.progress = at(501, Some(500));
-        assert_eq!(written_before(&job, 500), 0);
-        job.progress = at(0, None);
-        assert_eq!(written_before(&job, 500), 0);
+        let filler = Filler {
+            store: &self.store,
+            prices: &self.embedding.prices,
+        };
+        match filler.write(attempt, &plan).await {
+            Err(NotWritten::Refused(error)) => {
+                Ok(Err(Failure::new(MODEL_REFUSED, error.to_string())))
+            }
+            Err(NotWritten::Lost(failure)) => Ok(Err(failure)),
+            Err(NotWritten::Trouble(trouble)) => Err(trouble),
+            Ok(written) => Ok(Ok(written)),
+        }
     }
+}
+
+/// What people read of a document that was given up.
+fn given_up(trouble: &Trouble) -> Failure {
+    let why = trouble.message();
+    Failure::new(
+        "unavailable",
+        format!("The document could not be indexed, after many tries. {why} Try it again later."),
+    )
 }

@@ -3,7 +3,8 @@
 //! | job | what it does | file |
 //! |---|---|---|
 //! | `file.process` | reads a file, keeps its text, chunks and preview, has them indexed | `process.rs` |
-//! | `document.index` | embeds the chunks into one knowledge base | `index.rs` |
+//! | `document.index` | embeds the chunks into one knowledge base | `index.rs`, `fill.rs` |
+//! | `knowledge_base.reembed` | gives a knowledge base vectors of another model | `reembed.rs` |
 //! | `document.unindex` | removes the chunks of a document that was taken out | `unindex.rs` |
 //! | `file.expire` | gives up an upload that nobody confirmed | `expire.rs` |
 //! | `file.purge` | removes what a deleted file has left behind, once it cannot be restored | `purge.rs` |
@@ -23,18 +24,23 @@
 mod attempts;
 mod expire;
 mod extracted;
+mod fill;
 mod incoming;
 mod index;
 mod parts;
 mod process;
 mod purge;
 mod read;
+mod reembed;
 mod trouble;
 mod unindex;
 
 use std::sync::Arc;
 
 use documents::{Isolation, Limits};
+use domain::price::PriceMap;
+use embedding::Embedders;
+use kernel::env::process_environment;
 use store::Store;
 use work::Handler;
 
@@ -75,6 +81,38 @@ impl Reader {
     }
 }
 
+/// What chunks are embedded with.
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    /// The models that knowledge bases may have.
+    pub embedders: Embedders,
+    /// What they cost.
+    pub prices: Arc<PriceMap>,
+}
+
+/// The static model alone.
+impl Default for Embedding {
+    fn default() -> Self {
+        Self {
+            embedders: Embedders::default(),
+            prices: Arc::new(PriceMap::built_in()),
+        }
+    }
+}
+
+impl Embedding {
+    /// As the environment says.
+    ///
+    /// # Errors
+    /// Names what is wrong with it.
+    pub fn from_environment() -> Result<Self, lambda::Error> {
+        Ok(Self {
+            embedders: llm::embedders_from_env(&process_environment)?,
+            prices: Arc::new(PriceMap::from_env(&process_environment)?),
+        })
+    }
+}
+
 /// Runs this worker on Lambda, or, in a process that it started for that, reads one file.
 ///
 /// # Errors
@@ -82,25 +120,30 @@ impl Reader {
 pub async fn serve() -> Result<(), lambda::Error> {
     documents::serve_if_child();
     let reader = Reader::of_this_program()?;
-    lambda::worker(|store| Ok(handlers_with(store, reader))).await
+    let embedding = Embedding::from_environment()?;
+    lambda::worker(|store| Ok(handlers_with(store, reader, embedding))).await
 }
 
 /// The handlers of this worker, for a host that mounts them beside others. Files are read on
-/// threads.
+/// threads, and embedded with the static model.
 #[must_use]
 pub fn handlers(store: &Store) -> Vec<Arc<dyn Handler>> {
-    handlers_with(store, Reader::on_threads())
+    handlers_with(store, Reader::on_threads(), Embedding::default())
 }
 
 /// The handlers of this worker.
 #[must_use]
-pub fn handlers_with(store: &Store, reader: Reader) -> Vec<Arc<dyn Handler>> {
+pub fn handlers_with(store: &Store, reader: Reader, embedding: Embedding) -> Vec<Arc<dyn Handler>> {
     vec![
         Arc::new(process::ProcessFile {
             store: store.clone(),
             reader,
         }),
         Arc::new(index::IndexDocument {
+            store: store.clone(),
+            embedding,
+        }),
+        Arc::new(reembed::ReembedKnowledgeBase {
             store: store.clone(),
         }),
         Arc::new(unindex::UnindexDocument {

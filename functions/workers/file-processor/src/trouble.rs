@@ -1,5 +1,8 @@
 //! What goes wrong through no fault of a file, and what it means for the attempt.
 
+use std::time::Duration;
+
+use embedding::EmbeddingError;
 use store::objects::ObjectError;
 use store::{CommitError, ReadError};
 use work::{JobError, Outcome};
@@ -10,6 +13,8 @@ pub(crate) struct Trouble {
     transient: bool,
     error: JobError,
     cause: String,
+    /// When to try again, where somebody said so.
+    after: Option<Duration>,
 }
 
 impl Trouble {
@@ -19,6 +24,7 @@ impl Trouble {
             transient: true,
             error: JobError::new(code, message),
             cause: cause.to_string(),
+            after: None,
         }
     }
 
@@ -35,6 +41,11 @@ impl Trouble {
         Self::transient("contended", message, "a condition was refused too often")
     }
 
+    /// What it is, for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.error.message
+    }
+
     /// Whether another attempt may do better.
     pub(crate) fn is_transient(&self) -> bool {
         self.transient
@@ -46,6 +57,7 @@ impl Trouble {
             transient,
             error,
             cause,
+            after,
         } = self;
         tracing::warn!(
             code = error.code,
@@ -54,9 +66,19 @@ impl Trouble {
             "the attempt did not get to its end"
         );
         if transient {
-            Outcome::Retry { error, after: None }
+            Outcome::Retry { error, after }
         } else {
             Outcome::Fail { error }
+        }
+    }
+}
+
+/// A model that may answer later.
+impl From<EmbeddingError> for Trouble {
+    fn from(error: EmbeddingError) -> Self {
+        Self {
+            after: error.retry_after(),
+            ..Self::transient("embedding_unavailable", &error.to_string(), &error)
         }
     }
 }

@@ -4,7 +4,8 @@
 //! it is through, and has a document that is there indexed anew.
 
 use async_trait::async_trait;
-use domain::knowledge::{Document, DocumentStatus};
+use domain::knowledge::{Document, DocumentStatus, KnowledgeBase};
+use kernel::FileId;
 use store::documents::{DocumentPayload, UNINDEX_JOB};
 use store::{Store, Tenant};
 use work::{Attempt, Handler, Outcome};
@@ -62,7 +63,11 @@ pub(crate) async fn remove_chunks(
         file,
     } = payload;
     let knowledge = store.knowledge(Tenant::authorised(attempt.job.org));
-    while knowledge.remove_chunks(knowledge_base, file, 0).await? {
+    while knowledge.remove_chunks(knowledge_base, file, 0).await?
+        || knowledge
+            .remove_vectors(knowledge_base, file, &[], 0)
+            .await?
+    {
         if attempt.budget.should_yield() {
             return Ok(Outcome::Yield);
         }
@@ -71,6 +76,26 @@ pub(crate) async fn remove_chunks(
         Some(document) => index_again(store, attempt, document).await,
         None => Ok(Outcome::done()),
     }
+}
+
+/// Removes the vectors of a document that are in no set which its knowledge base wants.
+pub(crate) async fn remove_vectors(
+    store: &Store,
+    attempt: &Attempt,
+    base: &KnowledgeBase,
+    file: FileId,
+) -> Result<Outcome, Trouble> {
+    let knowledge = store.knowledge(Tenant::authorised(attempt.job.org));
+    let wanted: Vec<u32> = base.wanted_sets().iter().map(|set| set.number).collect();
+    while knowledge
+        .remove_vectors(base.id, file, &wanted, u32::MAX)
+        .await?
+    {
+        if attempt.budget.should_yield() {
+            return Ok(Outcome::Yield);
+        }
+    }
+    Ok(Outcome::done())
 }
 
 /// Has a document indexed of whose chunks some were removed.

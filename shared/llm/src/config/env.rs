@@ -30,10 +30,7 @@ pub(super) const PROVIDERS: [&str; 6] = [
 const MAX_RETRIES: u32 = 5;
 
 pub(super) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<ModelConfig, ConfigError> {
-    let mut reader = Reader {
-        get,
-        problems: Vec::new(),
-    };
+    let mut reader = Reader::new(get);
     let config = reader.read();
     match reader.problems.is_empty() {
         true => Ok(config),
@@ -43,19 +40,26 @@ pub(super) fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<ModelConfig, 
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     get: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
 }
 
-impl Reader<'_> {
-    fn var(&self, name: &str) -> Option<String> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(get: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            get,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn var(&self, name: &str) -> Option<String> {
         (self.get)(name)
             .map(|value| value.trim().to_owned())
             .filter(|value| !value.is_empty())
     }
 
-    fn problem(&mut self, text: impl Into<String>) {
+    pub(super) fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());
     }
 
@@ -191,7 +195,7 @@ impl Reader<'_> {
         Some(name.to_owned())
     }
 
-    fn provider(&mut self, name: &str) -> Option<Provider> {
+    pub(super) fn provider(&mut self, name: &str) -> Option<Provider> {
         match name {
             openai::PROVIDER => self.openai(),
             bedrock::PROVIDER => self.bedrock(),
@@ -274,7 +278,7 @@ impl Reader<'_> {
     }
 
     /// Checks a base URL. Its text stays out of the message: it may hold a password.
-    fn url(&mut self, variable: &str, text: &str, with_key: bool) -> Option<Url> {
+    pub(super) fn url(&mut self, variable: &str, text: &str, with_key: bool) -> Option<Url> {
         let problem = match Url::parse(text) {
             Err(error) => format!("{variable} is not a URL: {error}"),
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {

@@ -1,5 +1,6 @@
 //! Which models to use, read once at start.
 
+mod embedding;
 mod env;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use crate::offline::{self, Offline};
 use crate::openai::{self, OpenAi};
 use crate::retry::{Retry, RetryPolicy};
 use crate::router::Router;
+
+pub use self::embedding::embedders_from_env;
 
 /// The providers that may be called, and everything needed for it. Keys do not show in its
 /// debug output.

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod bedrock;
+mod embeddings;
 mod failover;
 mod formats;
 mod gemini;

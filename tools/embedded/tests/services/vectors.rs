@@ -3,14 +3,14 @@
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::search_vectors::builders::SearchVectorsFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use embedded::tables::{VECTOR_DIMENSIONS, VECTOR_INDEX};
+use embedded::tables::VECTOR_INDEXES;
 use embedded::{Services, TableNames};
 
 use crate::support::{item, number, put, services, text};
 
 /// A unit vector in the plane of the first two axes.
 fn direction(degrees: f32) -> Vec<AttributeValue> {
-    let mut values = vec![0.0_f32; usize::try_from(VECTOR_DIMENSIONS).expect("positive")];
+    let mut values = vec![0.0_f32; 256];
     (values[1], values[0]) = degrees.to_radians().sin_cos();
     values.into_iter().map(number).collect()
 }
@@ -35,7 +35,7 @@ fn search(services: &Services, names: &TableNames, org: &str) -> SearchVectorsFl
         .dynamodb
         .search_vectors()
         .table_name(&names.knowledge)
-        .index_name(VECTOR_INDEX)
+        .index_name(VECTOR_INDEXES[0].index)
         .set_search_vector(Some(direction(0.0)))
         .search_condition_expression("org = :org")
         .expression_attribute_values(":org", text(org))
@@ -113,7 +113,7 @@ async fn a_search_must_name_its_organization_and_may_only_compare_for_equality()
         .dynamodb
         .search_vectors()
         .table_name(&names.knowledge)
-        .index_name(VECTOR_INDEX)
+        .index_name(VECTOR_INDEXES[0].index)
         .set_search_vector(Some(direction(0.0)))
         .top_k(10);
     let refused = everywhere.send().await.expect_err("no organization");

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("shared/identity", &[]),
     ("shared/embedding", &[]),
     ("shared/documents", &[]),
-    ("shared/llm", &[]),
+    ("shared/llm", &["embedding"]),
     (
         "shared/retrieval",
         &["kernel", "domain", "store", "embedding"],
@@ -39,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "identity",
             "embedding",
+            "llm",
             "retrieval",
             "text-index",
             "api",

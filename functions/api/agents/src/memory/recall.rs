@@ -66,6 +66,6 @@ pub(crate) async fn recall(
     .await?;
     Ok(Json(Recall {
         memories: recalled.memories,
-        model: retrieval::embedding_model(),
+        model: retrieval::memories::embedding_model(),
     }))
 }

@@ -94,6 +94,7 @@ async fn search_knowledge(run: &mut Run<'_>, arguments: SearchArguments) -> Resu
     let bases = &run.spec.knowledge_bases;
     let found = retrieval::search(
         &run.runner.store,
+        &run.runner.embedders,
         run.tenant,
         bases,
         &arguments.query,

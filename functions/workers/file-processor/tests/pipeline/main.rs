@@ -4,6 +4,7 @@
 mod deletion;
 mod documents;
 mod hostile;
+mod models;
 mod refusals;
 mod repetition;
 mod samples;

@@ -179,7 +179,7 @@ async fn a_key_needs_both_permissions_where_two_things_meet() {
 }
 
 #[tokio::test]
-async fn vectors_of_another_model_are_not_searched_and_not_filled() {
+async fn a_model_that_is_not_configured_is_neither_searched_nor_filled_until_it_is_changed() {
     let world = World::new().await;
     let knowledge = world.store.knowledge(world.tenant);
     let (name, model) = ("Old".to_owned(), "older-model@1".to_owned());
@@ -189,7 +189,7 @@ async fn vectors_of_another_model_are_not_searched_and_not_filled() {
         .expect("created");
     let search = format!("/v1/knowledge-bases/{}/search", base.id);
     let answer = world.post(&search, json!({ "query": "page" })).await;
-    assert_eq!(answer.problem(), (409, "embedding_model_mismatch"));
+    assert_eq!(answer.problem(), (409, "embedding_model_not_configured"));
     let file = world
         .upload("on-call-faq.md", &sample("on-call-faq.md"), Some(base.id))
         .await;
@@ -197,7 +197,17 @@ async fn vectors_of_another_model_are_not_searched_and_not_filled() {
     assert_eq!(world.file(&file).await["status"], "ready");
     let document = world.document(base.id, &file).await.expect("a document");
     assert_eq!(
-        document["failure"]["code"], "embedding_model_mismatch",
+        document["failure"]["code"], "embedding_model_not_configured",
         "{document}"
     );
+
+    let path = format!("/v1/knowledge-bases/{}", base.id);
+    let body = json!({ "embedding_model": "static-en-256@1" });
+    let changed = world.call(Method::PATCH, &path, Some(body)).await;
+    changed.expect(200);
+    world.work().await;
+    let document = world.document(base.id, &file).await.expect("a document");
+    assert_eq!(document["status"], "ready", "{document}");
+    let answer = world.post(&search, json!({ "query": "page" })).await;
+    assert_eq!(answer.expect(200)["model"], "static-en-256@1");
 }

@@ -105,10 +105,7 @@ async fn indexing_stops_when_time_is_over_and_goes_on_where_it_stood() {
     // The next attempt does not write again what is there.
     let mut first = written().await.remove(0);
     first.text = "left alone".to_owned();
-    knowledge
-        .write_chunks(&[(first, vec![1.0; 256])])
-        .await
-        .expect("written");
+    knowledge.write_chunks(&[first]).await.expect("written");
     job.progress = Some(Progress {
         completed: 100,
         total: Some(total),

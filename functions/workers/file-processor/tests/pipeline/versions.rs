@@ -2,6 +2,7 @@
 
 use kernel::{FileId, KnowledgeBaseId};
 use serde_json::{Value, json};
+use store::vectors::VectorsOf;
 use work::Progress;
 
 use crate::world::{World, sha256};
@@ -92,11 +93,18 @@ async fn chunks_of_an_earlier_content_answer_nothing_and_are_written_over() {
         .remove(0);
     stale.content_version = 1;
     stale.text = "A page is acknowledged within twelve minutes.".to_owned();
-    let vector = retrieval::embed(&[&stale.text]).remove(0);
+    let of = VectorsOf {
+        knowledge_base: base,
+        set: 0,
+        file: id,
+        content_version: 1,
+    };
+    let vector = embedding::StaticModel.embed_text(&stale.text);
     knowledge
-        .write_chunks(&[(stale, vector)])
+        .write_vectors(&of, 0, &[vector])
         .await
         .expect("written");
+    knowledge.write_chunks(&[stale]).await.expect("written");
     assert_eq!(answers(&world, base).await, Vec::<String>::new());
 
     // Its job goes on, and finds that it may have done so.

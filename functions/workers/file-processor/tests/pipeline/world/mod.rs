@@ -19,7 +19,8 @@ use embedded::{
     Options, QueueSource, QueueSpec, Services, TableNames, create_bucket, create_queues,
     create_tables,
 };
-use file_processor::Reader;
+use embedding::{Embedder, Embedders, Scripted};
+use file_processor::{Embedding, Reader};
 use identity::{ApiKey, KeyEnvironment, StaticKeys, Verifier};
 use kernel::signing::SigningKey;
 use kernel::{Clock as _, ManualClock, SystemClock};
@@ -41,6 +42,7 @@ pub struct World {
     api: Router,
     runner: Runner,
     queue: QueueSource,
+    embedding: Embedding,
     browser: reqwest::Client,
 }
 
@@ -59,6 +61,20 @@ impl World {
     }
 
     pub async fn with_reader(reader: Reader) -> Self {
+        Self::with(reader, Embedders::default()).await
+    }
+
+    /// A platform with these models beside the static one, which reads files on threads.
+    pub async fn with_models<const N: usize>(models: [Scripted; N]) -> Self {
+        let built_in: Arc<dyn Embedder> = Arc::new(embedding::StaticModel);
+        let models = models
+            .into_iter()
+            .map(|model| Arc::new(model) as Arc<dyn Embedder>);
+        let embedders = Embedders::new(std::iter::once(built_in).chain(models).collect());
+        Self::with(Reader::on_threads(), embedders).await
+    }
+
+    async fn with(reader: Reader, embedders: Embedders) -> Self {
         let services = Services::start(Options::memory())
             .await
             .expect("services start");
@@ -67,9 +83,13 @@ impl World {
         let clock = ManualClock::at(SystemClock.now());
         let store = Store::new(clients, config, Arc::new(clock.clone()));
         let (tenant, key) = org_with_key(&store, &Permission::ALL.iter().copied().collect()).await;
-        let handlers = file_processor::handlers_with(&store, reader);
+        let embedding = Embedding {
+            embedders,
+            ..Embedding::default()
+        };
+        let handlers = file_processor::handlers_with(&store, reader, embedding.clone());
         Self {
-            api: api(&store),
+            api: api(&store, &embedding.embedders),
             runner: lambda::batch::runner(&store, handlers, RunnerConfig::default()),
             browser: browser(),
             services,
@@ -78,6 +98,7 @@ impl World {
             clock,
             key,
             queue,
+            embedding,
         }
     }
 
@@ -118,6 +139,17 @@ impl World {
             .iter()
             .filter_map(|object| object.key().map(str::to_owned))
             .collect()
+    }
+
+    /// Another org.
+    pub async fn other_tenant(&self) -> Tenant {
+        org_with_key(&self.store, &Permission::ALL.iter().copied().collect())
+            .await
+            .0
+    }
+
+    pub fn clock_now(&self) -> kernel::Timestamp {
+        self.clock.now()
     }
 
     pub fn cause(&self) -> Cause {
@@ -190,7 +222,7 @@ async fn resources(services: &Services) -> (StoreConfig, QueueSource) {
     (config, queue.with_wait(Duration::ZERO))
 }
 
-fn api(store: &Store) -> Router {
+fn api(store: &Store, embedders: &Embedders) -> Router {
     let issuer = "https://issuer.example";
     let keys = StaticKeys(br#"{"keys":[]}"#.to_vec());
     let config = ApiConfig {
@@ -200,6 +232,7 @@ fn api(store: &Store) -> Router {
         streams_url: None,
     };
     let routes = files::routes::<api::Routes>().merge(knowledge_bases::routes());
+    let routes = routes.with(embedders.clone());
     api::service(routes, App::new(store.clone(), config))
 }
 

@@ -84,7 +84,10 @@ impl World {
     /// Makes one attempt at a job, in so much time. Whatever it commits is refused unless somebody has
     /// claimed the job.
     pub async fn attempt(&self, job: Job, time: Duration) -> Outcome {
-        let mut handlers = file_processor::handlers(&self.store).into_iter();
+        let embedding = self.embedding.clone();
+        let reader = file_processor::Reader::on_threads();
+        let handlers = file_processor::handlers_with(&self.store, reader, embedding);
+        let mut handlers = handlers.into_iter();
         let handler = handlers.find(|handler| handler.kinds().contains(&job.kind.as_str()));
         let clock = Arc::new(self.clock.clone());
         handler
@@ -115,6 +118,12 @@ impl World {
         );
         let handlers = file_processor::handlers(&store);
         lambda::batch::runner(&store, handlers, RunnerConfig::default())
+    }
+
+    /// A job as it stands.
+    pub async fn job_of(&self, id: kernel::JobId) -> Job {
+        let job = JobStore::load(&self.store, self.tenant.org(), id).await;
+        job.expect("read").expect("a job")
     }
 
     /// The jobs that these messages named, as they stand.
