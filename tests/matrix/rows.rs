@@ -244,6 +244,8 @@ pub const ROWS: &[Row] = &[
     Row::of("delete_file"),
     Row::of("confirm_file"),
     Row::of("download_file").after(|_, fixture| fixture.confirm_file().boxed()),
+    Row::of("get_file_outline").after(|_, fixture| fixture.read_file().boxed()),
+    Row::of("get_file_text").after(|_, fixture| fixture.read_file().boxed()),
     Row::of("preview_file").after(|_, fixture| fixture.read_file().boxed()),
     Row::of("restore_file").after(|_, fixture| delete_file(fixture).boxed()),
     Row::of("list_file_versions"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kernel::{AgentId, FileId, KnowledgeBaseId, OrgId, Timestamp};
+use kernel::{AgentId, FileId, JobId, KnowledgeBaseId, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -77,6 +77,9 @@ pub struct File {
     /// The number of chunks that processing made.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chunks: Option<u32>,
+    /// The job that reads it, or has read it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub job: Option<JobId>,
     /// Why processing failed, once failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failure: Option<Failure>,
@@ -279,6 +282,30 @@ pub struct FileLink {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LinkTarget {
     Agent { id: AgentId },
+}
+
+/// How far the reader of a file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileProgress {
+    /// The bytes of the file that it has taken.
+    pub bytes: u64,
+    /// What it is doing: which page it is at, how many passages there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Reading: page 12, 340 passages")]
+    pub message: Option<String>,
+}
+
+/// A heading of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OutlineHeading {
+    /// How deep it is, 1 being the outermost.
+    pub level: u8,
+    pub title: String,
+    /// The page it is on, from 1, where the format has pages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub page: Option<u32>,
+    /// The first character of what stands under it, in the text of the file.
+    pub start: u64,
 }
 
 /// Where a file stands.

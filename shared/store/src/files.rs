@@ -12,12 +12,12 @@ pub mod versions;
 
 use domain::event::EventKind;
 use domain::execution::Failure;
-use domain::file::{File, FileStatus};
+use domain::file::{File, FileProgress, FileStatus};
 use domain::knowledge::{DocumentStatus, KnowledgeBase};
 use kernel::FileId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use work::{Fence, Lane, NewJob};
+use work::{Fence, Job, Lane, NewJob};
 
 use self::versions::UploadPlan;
 use crate::documents::INDEX_JOB;
@@ -240,6 +240,31 @@ impl Files<'_> {
             version: current.version + 1,
             updated_at: self.store.now(),
             ..current.clone()
+        }
+    }
+
+    /// How far the reader of a file is, while it is being read and has said so.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the store does not answer.
+    pub async fn progress(&self, file: &File) -> Result<Option<FileProgress>, ReadError> {
+        let Some(job) = file.job.filter(|_| file.status == FileStatus::Processing) else {
+            return Ok(None);
+        };
+        let job: Option<Job> = self.store.get(&keys::job(self.tenant.org(), job)).await?;
+        let progress = job.and_then(|job| job.progress);
+        Ok(progress.map(|progress| FileProgress {
+            bytes: progress.completed,
+            message: progress.message,
+        }))
+    }
+
+    /// The job that reads a file: the one that its row names.
+    fn process_job(&self, cause: &Cause, file: &File) -> NewJob {
+        let new = self.job(PROCESS_JOB, cause, file.id);
+        match file.job {
+            Some(job) => new.id(job),
+            None => new,
         }
     }
 

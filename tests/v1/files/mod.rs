@@ -5,6 +5,7 @@ mod duplicates;
 mod lists;
 mod parts;
 mod previews;
+mod texts;
 mod versions;
 
 use domain::file::Content;

@@ -9,6 +9,8 @@
 //! | POST | `/v1/files/{file_id}/restore` | `files:write` | `restore.rs` |
 //! | POST | `/v1/files/{file_id}/confirm` | `files:write` | `confirm.rs` |
 //! | GET | `/v1/files/{file_id}/download` | `files:read` | `download.rs` |
+//! | GET | `/v1/files/{file_id}/outline` | `files:read` | `outline.rs` |
+//! | GET | `/v1/files/{file_id}/text` | `files:read` | `text.rs` |
 //! | GET | `/v1/files/{file_id}/preview` | `files:read` | `preview.rs` |
 //! | GET | `/v1/files/{file_id}/versions` | `files:read` | `versions.rs` |
 //! | POST | `/v1/files/{file_id}/versions` | `files:write` | `versions.rs` |
@@ -42,10 +44,12 @@ mod download;
 mod get;
 mod links;
 mod list;
+mod outline;
 mod parts;
 mod preview;
 mod restore;
 mod rollback;
+mod text;
 mod upload;
 mod versions;
 
@@ -62,6 +66,8 @@ pub fn routes<T: Table>() -> T {
         .routes(routes!(restore::restore))
         .routes(routes!(confirm::confirm))
         .routes(routes!(download::download))
+        .routes(routes!(outline::outline))
+        .routes(routes!(text::text))
         .routes(routes!(preview::preview))
         .routes(routes!(versions::list_versions, versions::upload_version))
         .routes(routes!(versions::get_version))

@@ -242,6 +242,7 @@ fn pending(caller: &api::Caller, body: NewUpload, now: Timestamp) -> File {
         language: None,
         programming_language: None,
         characters: None,
+        job: None,
         pages: None,
         chunks: None,
         failure: None,

@@ -194,6 +194,7 @@ mod tests {
             language: None,
             programming_language: None,
             characters: None,
+            job: None,
             pages: None,
             chunks: None,
             failure: Some(Failure::new("encrypted", "It has a password.")),

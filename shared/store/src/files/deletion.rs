@@ -7,12 +7,12 @@
 use domain::event::EventKind;
 use domain::file::{Deletion, File, FileStatus, FileVersion, FileVersionStatus, RESTORE_WINDOW};
 use domain::knowledge::DocumentStatus;
-use kernel::Timestamp;
 use kernel::cursor::PageRequest;
+use kernel::{JobId, Timestamp};
 use serde_json::json;
 use work::Fence;
 
-use super::{Files, PROCESS_JOB, PURGE_JOB};
+use super::{Files, PURGE_JOB};
 use crate::documents::{INDEX_JOB, UNINDEX_JOB};
 use crate::keys;
 use crate::read::Order;
@@ -115,6 +115,10 @@ impl Files<'_> {
     ) -> Result<File, Error> {
         let file = File {
             deletion: None,
+            // Another job than the one that was overtaken by the deletion.
+            job: (deletion.was == FileStatus::Processing)
+                .then(|| JobId::generate(self.store.now()))
+                .or(current.job),
             ..self.next(current, deletion.was)
         };
         let data = json!({ "name": file.name });
@@ -125,7 +129,7 @@ impl Files<'_> {
             .replace(&file, current.version)
             .event(event);
         if file.status == FileStatus::Processing {
-            commit = commit.job(self.job(PROCESS_JOB, cause, file.id));
+            commit = commit.job(self.process_job(cause, &file));
         }
         let knowledge = self.store.knowledge(self.tenant);
         for document in knowledge.documents_of(&file).await? {

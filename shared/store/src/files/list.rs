@@ -223,6 +223,7 @@ mod tests {
             language: None,
             programming_language: None,
             characters: None,
+            job: None,
             pages: None,
             chunks: None,
             failure: None,

@@ -3,12 +3,12 @@
 use domain::event::{Actor, EventKind};
 use domain::file::{File, FileStatus, FileVersion, FileVersionStatus, Parts};
 use kernel::cursor::{Page, PageRequest};
-use kernel::{FileId, Timestamp};
+use kernel::{FileId, JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use work::{Fence, NewJob};
 
-use super::{Files, PROCESS_JOB, checksums};
+use super::{Files, checksums};
 use crate::keys::{self, Key};
 use crate::objects::UPLOAD_GRACE;
 use crate::read::Order;
@@ -160,7 +160,7 @@ impl Files<'_> {
             .replace(&uploaded, content.version)
             .put(&checksums::of(&uploaded))
             .event(event)
-            .job(self.job(PROCESS_JOB, cause, file.id));
+            .job(self.process_job(cause, &file));
         self.store.commit(commit).await?;
         Ok(file)
     }
@@ -202,7 +202,7 @@ impl Files<'_> {
             .replace(&file, current.version)
             .create(&content)
             .event(event)
-            .job(self.job(PROCESS_JOB, cause, file.id));
+            .job(self.process_job(cause, &file));
         self.store.commit(commit).await?;
         Ok(file)
     }
@@ -286,6 +286,7 @@ impl Files<'_> {
             language: None,
             programming_language: None,
             characters: None,
+            job: Some(JobId::generate(self.store.now())),
             pages: None,
             chunks: None,
             failure: None,

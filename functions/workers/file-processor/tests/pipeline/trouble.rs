@@ -47,6 +47,39 @@ async fn a_file_that_killed_its_worker_once_is_read() {
 }
 
 #[tokio::test]
+async fn how_far_the_reader_is_can_be_seen_at_the_file() {
+    let world = World::new().await;
+    let file = world
+        .upload("on-call-faq.md", &sample("on-call-faq.md"), None)
+        .await;
+    assert_eq!(world.file(&file).await.get("progress"), None);
+    let message = world.message().await;
+    let job = world.jobs(std::slice::from_ref(&message)).await.remove(0);
+    let reading = Job {
+        progress: Some(Progress {
+            completed: 4_096,
+            total: Some(9_000),
+            message: Some("Reading: page 3, 12 passages".to_owned()),
+        }),
+        version: job.version + 1,
+        ..job.clone()
+    };
+    world.replace(&reading, job.version).await;
+    let seen = world.file(&file).await;
+    assert_eq!(
+        seen["progress"],
+        json!({ "bytes": 4_096, "message": "Reading: page 3, 12 passages" }),
+        "{seen}"
+    );
+    assert_eq!(world.deliver(message).await, 0);
+    let ready = world.file(&file).await;
+    assert_eq!(
+        (&ready["status"], ready.get("progress")),
+        (&json!("ready"), None)
+    );
+}
+
+#[tokio::test]
 async fn storage_that_does_not_answer_is_waited_for_and_then_no_more() {
     let world = World::new().await;
     let file = world
