@@ -7,6 +7,7 @@
 //! | [`executions`] | whole executions with a model that answers at once |
 //! | [`agents`] | runs of agents, beside two agent servers written in Python |
 //! | [`extraction`] | text out of files, chunks out of text, vectors out of chunks |
+//! | [`search`] | how good and how fast answers to searches are |
 //! | [`product`], [`metered`] | the local host, and its API once more over clients that are timed |
 //! | [`load`] | requests in a closed loop |
 //! | [`proc`], [`machine`] | what Linux tells of processes, and of the machine |
@@ -24,6 +25,7 @@ mod metered;
 mod proc;
 mod product;
 mod report;
+mod search;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,9 @@ struct Arguments {
     /// Measure this program of the local host beside the agent servers, instead of building it.
     #[arg(long, value_name = "PROGRAM")]
     overglass: Option<PathBuf>,
+    /// Measure search by MiniLM as well, with the file that `tools/embedding/minilm.py` makes.
+    #[arg(long, value_name = "FILE")]
+    minilm: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,6 +71,7 @@ enum Section {
     Agents,
     #[value(alias = "extract")]
     Extraction,
+    Search,
 }
 
 impl Section {
@@ -76,6 +82,7 @@ impl Section {
             Self::Executions => "executions",
             Self::Agents => "agents",
             Self::Extraction => "extraction",
+            Self::Search => "search",
         }
     }
 }
@@ -95,6 +102,8 @@ struct Effort {
     file_bytes: usize,
     /// How much is measured of agent servers.
     agents: agents::Amounts,
+    /// How much is measured of search.
+    search: search::Amounts,
 }
 
 impl Effort {
@@ -111,6 +120,13 @@ impl Effort {
             kills: &[Duration::from_secs(1), Duration::from_secs(15)],
             patience: Duration::from_secs(120),
         },
+        search: search::Amounts {
+            documents: usize::MAX,
+            questions: usize::MAX,
+            chunks: &[1_000, 10_000, 100_000],
+            asked: 200,
+            starts: 5,
+        },
     };
     const QUICK: Self = Self {
         starts: 3,
@@ -124,6 +140,13 @@ impl Effort {
             turns: [2, 6],
             kills: &[Duration::from_secs(1)],
             patience: Duration::from_secs(20),
+        },
+        search: search::Amounts {
+            documents: 40,
+            questions: 20,
+            chunks: &[200],
+            asked: 5,
+            starts: 1,
         },
     };
 }
@@ -170,6 +193,11 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
                 arguments.overglass.as_deref(),
             )),
             Section::Extraction => extraction::measure(&effort, arguments.peers.as_deref()),
+            Section::Search => product::on_its_threads(search::measure(
+                &root,
+                &effort,
+                arguments.minilm.as_deref(),
+            )),
         };
         let kept = measured.and_then(|figures| {
             let text = format!("{circumstances}\n\n{}", figures.trim_end());

@@ -36,7 +36,32 @@ pub struct Product {
     token: String,
     /// DynamoDB calls in a second, when nobody asks for anything: the sweeper's.
     pub idle_calls: f64,
-    _folder: TempDir,
+    setup: Setup,
+    folder: TempDir,
+}
+
+/// What the host is started with.
+#[derive(Clone)]
+struct Setup {
+    model: Arc<dyn ChatModel>,
+    embedders: Embedders,
+}
+
+impl Setup {
+    async fn start(&self, folder: &Path) -> anyhow::Result<Host> {
+        Host::start(HostOptions {
+            port: 0,
+            data: Some(folder.join("data")),
+            model: Arc::clone(&self.model),
+            outbound: Policy::public(),
+            prices: PriceMap::built_in(),
+            files: Reader::of_this_program()?,
+            runs_per_org: DEFAULT_RUNS_PER_ORG,
+            sync_every_commit: false,
+            embedders: self.embedders.clone(),
+        })
+        .await
+    }
 }
 
 /// Runs a measurement on threads whose processor time can be told from that of others.
@@ -58,24 +83,23 @@ pub const STORE_THREADS: &str = "embedded-aws";
 impl Product {
     /// Starts a host as `cargo run` does: over a folder, with a log.
     pub async fn start(root: &Path, model: Arc<dyn ChatModel>) -> anyhow::Result<Self> {
+        Self::start_with(root, model, Embedders::default()).await
+    }
+
+    /// The same, with these embedding models.
+    pub async fn start_with(
+        root: &Path,
+        model: Arc<dyn ChatModel>,
+        embedders: Embedders,
+    ) -> anyhow::Result<Self> {
         let target = root.join("target");
         std::fs::create_dir_all(&target)?;
         let folder = tempfile::Builder::new()
             .prefix("bench-")
             .tempdir_in(target)?;
         log_once(folder.path())?;
-        let host = Host::start(HostOptions {
-            port: 0,
-            data: Some(folder.path().join("data")),
-            model,
-            outbound: Policy::public(),
-            prices: PriceMap::built_in(),
-            files: Reader::of_this_program()?,
-            runs_per_org: DEFAULT_RUNS_PER_ORG,
-            sync_every_commit: false,
-            embedders: Embedders::default(),
-        })
-        .await?;
+        let setup = Setup { model, embedders };
+        let host = setup.start(folder.path()).await?;
         let token = host.issuer().token("ada", "Ada Admin")?;
         let person = Client::new(host.url(), &*token)?;
         let org: Value = person.post("/v1/orgs", &json!({ "name": "Bench" })).await?;
@@ -85,7 +109,8 @@ impl Product {
             client,
             token,
             idle_calls: 0.0,
-            _folder: folder,
+            setup,
+            folder,
         };
         tokio::time::sleep(Duration::from_secs(1)).await;
         let before = product.calls();
@@ -128,6 +153,20 @@ impl Product {
                 anyhow::bail!("the workers did not come to rest within {REST:?}");
             }
         }
+    }
+
+    /// The same org on a host that has just started.
+    pub async fn restarted(self) -> anyhow::Result<Self> {
+        self.host.shutdown().await;
+        let host = self.setup.start(self.folder.path()).await?;
+        let token = host.issuer().token("ada", "Ada Admin")?;
+        let client = Client::new(host.url(), &*token)?.for_org(self.client.org()?);
+        Ok(Self {
+            host,
+            client,
+            token,
+            ..self
+        })
     }
 
     /// Ends the host, and removes what it kept.

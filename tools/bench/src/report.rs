@@ -28,6 +28,13 @@ impl Table {
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
+
+    /// Whether there is a row of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.rows
+            .iter()
+            .any(|row| row.first().is_some_and(|first| first == name))
+    }
 }
 
 impl fmt::Display for Table {

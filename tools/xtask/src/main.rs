@@ -114,7 +114,7 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::E2e { arguments } => tool(&repo, &["--package", "e2e"], &arguments),
-        Task::Bench { arguments } => tool(&repo, &["--release", "--package", "bench"], &arguments),
+        Task::Bench { arguments } => bench(&repo, &arguments),
         Task::Chaos { arguments } => tool(&repo, &["--package", "chaos"], &arguments),
         Task::Fuzz { arguments } => tool(&repo, &["--package", "fuzz"], &arguments),
         Task::NewFunction { name, worker, .. } => {
@@ -130,6 +130,15 @@ fn run(task: Task) -> Result<ExitCode> {
 }
 
 /// Runs a tool of the workspace that is a program of its own.
+/// Another model is compiled in only where it is measured.
+fn bench(repo: &Repo, arguments: &[String]) -> Result<ExitCode> {
+    let mut options = vec!["--release", "--package", "bench"];
+    if arguments.iter().any(|argument| argument.starts_with("--minilm")) {
+        options.extend(["--features", "minilm"]);
+    }
+    tool(repo, &options, arguments)
+}
+
 fn tool(repo: &Repo, options: &[&str], arguments: &[String]) -> Result<ExitCode> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let status = Command::new(cargo)
