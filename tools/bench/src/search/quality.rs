@@ -91,7 +91,7 @@ async fn measure_on(stage: &Stage, corpus: &Corpus, models: &[String]) -> anyhow
                     .await?;
             }
         }
-        chunks = stage.wait_until_found(&base, files.len()).await?;
+        chunks = stage.wait_until_found(&base, files.len()).await?.chunks;
         for mode in Mode::ALL {
             // Words are the same whatever the vectors are.
             if mode == Mode::Text && table.has(Mode::Text.name()) {

@@ -70,8 +70,9 @@ async fn measure_size(
     let named = texts.into_iter().zip(1..);
     let named = named.map(|(text, number)| (format!("made-{number}.md"), text.into_bytes()));
     stage.upload(&base, named).await?;
-    let chunks = stage.wait_until_found(&base, documents).await?;
-    let took = began.elapsed();
+    let found = stage.wait_until_found(&base, documents).await?;
+    let chunks = found.chunks;
+    let took = found.at.map_or_else(|| began.elapsed(), |at| at - began);
     stage.product.rest().await?;
     let megabytes = bytes as f64 / 1e6;
     let ingest = vec![

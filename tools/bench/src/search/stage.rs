@@ -16,6 +16,8 @@ use crate::product::Product;
 
 /// How many uploads there are at a time.
 const UPLOADS: usize = 4;
+/// Nothing more comes once nothing has come for so long.
+const STANDSTILL: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
 /// The longest that the workers may take for everything that was uploaded.
 const PATIENCE: Duration = Duration::from_secs(40 * 60);
@@ -38,6 +40,14 @@ impl Mode {
             Self::Hybrid => "hybrid",
         }
     }
+}
+
+/// What can be found.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Found {
+    pub chunks: u64,
+    /// When the last of it came.
+    pub at: Option<Instant>,
 }
 
 pub struct Stage {
@@ -89,31 +99,38 @@ impl Stage {
         Ok(files)
     }
 
-    /// Waits until every chunk of a knowledge base is found by words, and its vectors are in. Returns
-    /// how many chunks there are.
-    pub async fn wait_until_found(&self, base: &str, documents: usize) -> anyhow::Result<u64> {
+    /// Waits until every chunk of a knowledge base is found by words, and its vectors are in.
+    pub async fn wait_until_found(&self, base: &str, documents: usize) -> anyhow::Result<Found> {
         let began = Instant::now();
-        let mut chunks = None;
+        let mut embedded = None;
+        let mut found = Found::default();
         while began.elapsed() < PATIENCE {
             tokio::time::sleep(LOOK).await;
-            if chunks.is_none() {
-                chunks = self.chunks(base, documents).await?;
+            let Some(least) = embedded else {
+                embedded = self.embedded(base, documents).await?;
                 continue;
-            }
+            };
             let everything = json!({
                 "query": "", "mode": "text", "kinds": ["chunk"], "limit": 1,
                 "filters": { "knowledge_base": [base] },
             });
-            let found = self.search(&everything).await?;
-            if found["total"].as_u64() == chunks {
-                return Ok(chunks.unwrap_or_default());
+            let chunks = self.search(&everything).await?["total"].as_u64();
+            let chunks = chunks.unwrap_or_default();
+            if chunks != found.chunks {
+                found = Found {
+                    chunks,
+                    at: Some(Instant::now()),
+                };
+            } else if chunks >= least && found.at.is_some_and(|at| at.elapsed() > STANDSTILL) {
+                return Ok(found);
             }
         }
         bail!("the documents could not be searched within {PATIENCE:?}")
     }
 
-    /// The chunks of all documents, once all are read and embedded.
-    async fn chunks(&self, base: &str, documents: usize) -> anyhow::Result<Option<u64>> {
+    /// How many chunks have a vector, once all documents are read and embedded. Those of which a
+    /// model knows no word have none, and are found by words all the same.
+    async fn embedded(&self, base: &str, documents: usize) -> anyhow::Result<Option<u64>> {
         let list = format!("/v1/knowledge-bases/{base}/documents");
         let listed = self.product.client.list(&list).await?;
         let mut chunks = 0;
