@@ -331,6 +331,7 @@ mod tests {
             knowledge_base: KnowledgeBaseId::from_u128(2),
             file: FileId::from_u128(3),
             name: "a.pdf".to_owned(),
+            content_version: 1,
             status: DocumentStatus::Ready,
             chunks: 1,
             failure: None,

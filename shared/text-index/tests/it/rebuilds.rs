@@ -1,6 +1,6 @@
 //! An index is made anew from the tables, and serves meanwhile.
 
-use domain::knowledge::KnowledgeBase;
+use domain::knowledge::{KnowledgeBase, VectorSets};
 use kernel::{FileId, KnowledgeBaseId};
 use store::Commit;
 use work::Handler as _;
@@ -15,6 +15,8 @@ async fn put_base(stage: &Stage, id: KnowledgeBaseId) {
         name: "Manuals".to_owned(),
         description: String::new(),
         embedding_model: "static@1".to_owned(),
+        vectors: VectorSets::default(),
+        reembedding: None,
         version: 1,
         created_at: now,
         updated_at: now,

@@ -193,6 +193,7 @@ impl Stage {
             language: None,
             programming_language: None,
             characters: None,
+            job: None,
             pages: None,
             chunks: Some(chunks),
             failure: None,
@@ -211,6 +212,8 @@ impl Stage {
             content_version: 1,
             status: DocumentStatus::Ready,
             chunks,
+            vector_sets: vec![0],
+            joining: None,
             failure: None,
             created_at: now,
             updated_at: now,
@@ -218,22 +221,19 @@ impl Stage {
         };
         let commit = Commit::new(self.tenant).put(&row).put(&document);
         self.store.commit(commit).await.expect("a document");
-        let rows: Vec<(Chunk, Vec<f32>)> = (0..chunks)
-            .map(|ordinal| {
-                let chunk = Chunk {
-                    org,
-                    knowledge_base: BASE,
-                    file,
-                    document: row.name.clone(),
-                    content_version: 1,
-                    ordinal,
-                    text: format!("{text} {ordinal}"),
-                    page: None,
-                    heading_path: Vec::new(),
-                    start: 0,
-                    end: 1,
-                };
-                (chunk, Vec::new())
+        let rows: Vec<Chunk> = (0..chunks)
+            .map(|ordinal| Chunk {
+                org,
+                knowledge_base: BASE,
+                file,
+                document: row.name.clone(),
+                content_version: 1,
+                ordinal,
+                text: format!("{text} {ordinal}"),
+                page: None,
+                heading_path: Vec::new(),
+                start: 0,
+                end: 1,
             })
             .collect();
         let knowledge = self.store.knowledge(self.tenant);
