@@ -311,9 +311,12 @@ impl Fixture {
         let documents = self.path("/v1/knowledge-bases/{knowledge_base_id}/documents");
         let file = self.id("file_id");
         let documents = self.admin.list(&documents).await;
-        documents
+        let is_indexed = documents
             .iter()
-            .any(|one| one["file"] == file && one["status"] == "ready")
+            .any(|one| one["file"] == file && one["status"] == "ready");
+        // A newer content may be on its way while the one before is found.
+        let path = self.path("/v1/files/{file_id}");
+        is_indexed && self.admin.get(&path).await.ok()["status"] == "ready"
     }
 
     /// Confirms the file, and announces a second content.

@@ -1,8 +1,10 @@
 //! Every kind of change, and who is said to have made it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use domain::event::EventKind;
+use embedding::{Embedder, Embedders, EmbeddingError, StaticModel};
 use serde_json::json;
 use store::Commit;
 
@@ -17,6 +19,7 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
     // At a price, so that credits can run out.
     let world = World::with(Setup {
         prices: prices(1),
+        embedders: embedders(),
         ..Setup::default()
     })
     .await;
@@ -82,6 +85,41 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
     }
 }
 
+const WILLING: &str = "words@1";
+const REFUSING: &str = "refusing-words@1";
+
+/// The built-in model for whoever names none, one that embeds whatever it is given, and one that
+/// refuses.
+fn embedders() -> Embedders {
+    let model = |id| embedding::Scripted::new(id, 384).expect("an id");
+    let (willing, refusing) = (model(WILLING), model(REFUSING));
+    let refusal = EmbeddingError::Refused {
+        model: refusing.model().clone(),
+        reason: "it was told to".to_owned(),
+    };
+    refusing.then(vec![Some(refusal); 100]);
+    let models: Vec<Arc<dyn Embedder>> =
+        vec![Arc::new(StaticModel), Arc::new(willing), Arc::new(refusing)];
+    Embedders::new(models)
+}
+
+/// Has a knowledge base embedded again, once with success.
+async fn reembed(fixture: &Fixture) {
+    let admin = &fixture.admin;
+    let base = fixture.path("/v1/knowledge-bases/{knowledge_base_id}");
+    for model in [WILLING, REFUSING] {
+        let change = json!({ "embedding_model": model });
+        admin.patch(&base, &change).await.ok();
+        eventually("the change of model has ended", async || {
+            let shown = admin.get(&base).await.ok();
+            let has_failed = shown["reembedding"]["failure"].is_object();
+            (has_failed || shown["embedding_model"] == model).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(admin.get(&base).await.ok()["embedding_model"], WILLING);
+}
+
 /// Shares a memory, and tells an agent the same again and again until one memory is left of it.
 async fn remember_much(fixture: &Fixture) {
     let admin = &fixture.admin;
@@ -139,6 +177,7 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         (all[0]["status"] == "ready").then_some(())
     })
     .await;
+    reembed(fixture).await;
     let base = fixture.id("knowledge_base_id");
     let bad = world.upload(admin, "text.pdf", b"no PDF", Some(base)).await;
     admin
