@@ -296,7 +296,7 @@ fn files_and_knowledge() {
         "id": FILE, "org": ORG, "name": "a.pdf", "content_type": "application/pdf",
         "size_bytes": 10, "sha256": "AA==", "status": "ready", "content_version": 3,
         "last_content_version": 4, "uploaded_as": 2, "format": "pdf", "title": "A",
-        "pages": 2, "chunks": 3, "failure": { "code": "empty", "message": "No text." },
+        "pages": 2, "chunks": 3, "job": JOB, "failure": { "code": "empty", "message": "No text." },
         "deletion": { "deleted_at": AT, "purge_at": AT, "was": "ready", "purging": false },
         "knowledge_bases": [BASE], "uploaded_by": by_user(), "created_at": AT, "updated_at": AT,
         "version": 2,
@@ -331,7 +331,7 @@ fn files_and_knowledge() {
     }));
     unchanged::<Document>(&json!({
         "org": ORG, "knowledge_base": BASE, "file": FILE, "name": "a.pdf", "status": "ready",
-        "chunks": 3, "vector_sets": [1],
+        "content_version": 3, "chunks": 3, "vector_sets": [1],
         "joining": { "vector_set": 3, "failure": { "code": "refused", "message": "No." } },
         "created_at": AT, "updated_at": AT, "version": 2,
     }));

@@ -133,7 +133,10 @@ fn run(task: Task) -> Result<ExitCode> {
 /// Another model is compiled in only where it is measured.
 fn bench(repo: &Repo, arguments: &[String]) -> Result<ExitCode> {
     let mut options = vec!["--release", "--package", "bench"];
-    if arguments.iter().any(|argument| argument.starts_with("--minilm")) {
+    if arguments
+        .iter()
+        .any(|argument| argument.starts_with("--minilm"))
+    {
         options.extend(["--features", "minilm"]);
     }
     tool(repo, &options, arguments)
