@@ -189,7 +189,6 @@ mod tests {
             ("shared/domain", "store"),
             ("shared/work", "store"),
             ("shared/store", "api"),
-            ("functions/api/agents", "llm"),
             ("functions/api/agents", "documents"),
             ("functions/workers/sweeper", "api"),
             ("tools/embedded", "store"),
