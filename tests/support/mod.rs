@@ -5,6 +5,7 @@ pub mod bare;
 pub mod client;
 pub mod fixture;
 pub mod instance;
+pub mod listener;
 pub mod operations;
 pub mod redact;
 pub mod search;

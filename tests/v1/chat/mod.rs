@@ -12,6 +12,7 @@ use llm::scripted::{Gate, Scripted, Turn};
 use llm::{ChatRequest, Message};
 use serde_json::{Value, json};
 
+use crate::support::listener::{asked, listener, said_so_far, told};
 use crate::support::stream::{Connection, Seen};
 use crate::support::{Api, World, ended, eventually, text, within};
 
@@ -39,48 +40,6 @@ async fn say(api: &Api, agent: &str, body: &Value) -> Answering {
         url: header("content-location"),
         events: Connection::of(response),
     }
-}
-
-/// What a model was asked last.
-fn asked(request: &ChatRequest) -> &str {
-    let said = request
-        .messages
-        .iter()
-        .rev()
-        .find_map(|message| match message {
-            Message::User { text } => Some(text.as_str()),
-            _ => None,
-        });
-    said.unwrap_or_default()
-}
-
-/// What a reply that is held has said by then: long enough to be streamed at once.
-fn said_so_far() -> String {
-    format!("Wait{}", ".".repeat(2_000))
-}
-
-/// A model that answers `Re: <input>`. To an input that begins with `hold` it says something first
-/// and then waits at the gate.
-fn listener(gate: &Gate) -> Scripted {
-    let gate = gate.clone();
-    Scripted::computed(move |request, _| {
-        let input = asked(request);
-        if input.starts_with("hold") {
-            Turn::text(format!("{} Held.", said_so_far())).gated_after(1, &gate)
-        } else {
-            Turn::text(format!("Re: {input}"))
-        }
-    })
-}
-
-/// What a model was told, a line for each message.
-fn told(request: &ChatRequest) -> Vec<String> {
-    let lines = request.messages.iter().map(|message| match message {
-        Message::User { text } => format!("user: {text}"),
-        Message::Assistant { text, .. } => format!("assistant: {text}"),
-        Message::ToolResult { content, .. } => format!("tool: {content}"),
-    });
-    lines.collect()
 }
 
 /// Somebody who chats with an agent.

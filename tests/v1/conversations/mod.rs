@@ -5,43 +5,11 @@ mod races;
 mod resource;
 mod waits;
 
-use llm::scripted::{Gate, Scripted, Turn};
-use llm::{ChatRequest, Message};
+use llm::scripted::{Gate, Scripted};
 use serde_json::{Value, json};
 
+use crate::support::listener::{listener, told};
 use crate::support::{Answer, Api, World, ended, eventually, text, within};
-
-/// What a reply that is held has said by then: long enough to be streamed at once.
-fn said_so_far() -> String {
-    format!("Wait{}", ".".repeat(2_000))
-}
-
-/// A model that answers `Re: <input>`. To an input that begins with `hold` it says something first
-/// and then waits at the gate.
-fn listener(gate: &Gate) -> Scripted {
-    let gate = gate.clone();
-    Scripted::computed(move |request, _| {
-        let input = match request.messages.last() {
-            Some(Message::User { text }) => text.clone(),
-            _ => "?".to_owned(),
-        };
-        if input.starts_with("hold") {
-            Turn::text(format!("{} Held.", said_so_far())).gated_after(1, &gate)
-        } else {
-            Turn::text(format!("Re: {input}"))
-        }
-    })
-}
-
-/// What a model was told, a line for each message.
-fn told(request: &ChatRequest) -> Vec<String> {
-    let lines = request.messages.iter().map(|message| match message {
-        Message::User { text } => format!("user: {text}"),
-        Message::Assistant { text, .. } => format!("assistant: {text}"),
-        Message::ToolResult { content, .. } => format!("tool: {content}"),
-    });
-    lines.collect()
-}
 
 /// A conversation with an agent, of somebody who has founded an org for it.
 struct Talk {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Talk, said_so_far};
+use super::Talk;
+use crate::support::listener::said_so_far;
 use crate::support::stream::whole;
 use crate::support::{eventually, text, within};
 
