@@ -92,7 +92,7 @@ fn lock(root: &Path) -> Result<File, StartError> {
         Err(TryLockError::WouldBlock) => {
             return Err(StartError::Locked {
                 path: root.to_path_buf(),
-                holder: holder(&mut file),
+                holder: named(&mut file),
             });
         }
         Err(TryLockError::Error(cause)) => return Err(failed(cause)),
@@ -104,8 +104,16 @@ fn lock(root: &Path) -> Result<File, StartError> {
     Ok(file)
 }
 
+/// The id of the process that holds a data folder; of the last one that did, if none does. `None` where
+/// it cannot be read.
+#[must_use]
+pub fn holder(root: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(root.join("host.lock")).ok()?;
+    text.trim().parse().ok()
+}
+
 /// Names the process that wrote its id into the lock file.
-fn holder(file: &mut File) -> String {
+fn named(file: &mut File) -> String {
     let mut text = String::new();
     // A platform with mandatory locks refuses the read; the refusal still
     // stands, only without a number.

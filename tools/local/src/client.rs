@@ -1,18 +1,22 @@
 //! A client of the API, as a person's program would be: over HTTP, with a token.
 
-use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+mod events;
+mod refusal;
+
+use events::Events;
+pub use events::StreamEvent;
+pub use refusal::Refusal;
 
 /// How often something that is being worked on is looked at again.
 const POLL: Duration = Duration::from_millis(100);
@@ -24,16 +28,6 @@ pub struct Client {
     base: String,
     token: String,
     org: Option<String>,
-}
-
-/// One event of a stream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StreamEvent {
-    /// Its number, to go on from.
-    pub id: u64,
-    /// Its AG-UI name.
-    pub kind: String,
-    pub data: Value,
 }
 
 impl Client {
@@ -52,6 +46,20 @@ impl Client {
             base: base.into(),
             token: token.into(),
             org: None,
+        })
+    }
+
+    /// A client that the local host at `base` has signed in as one of its people.
+    ///
+    /// # Errors
+    /// A host that does not answer, or does not know the person.
+    pub async fn sign_in(base: &str, subject: &str) -> anyhow::Result<Self> {
+        let stranger = Self::new(base, "")?;
+        let path = format!("{base}/local/token/{subject}");
+        let signed: Value = answer(stranger.http.post(path).send().await?).await?;
+        Ok(Self {
+            token: text(&signed["access_token"])?,
+            ..stranger
         })
     }
 
@@ -98,6 +106,18 @@ impl Client {
         answer(self.request(Method::PUT, path).json(body).send().await?).await
     }
 
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// The problem that the API answered with, in its words.
+    pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let response = self.request(Method::DELETE, path).send().await?;
+        if !response.status().is_success() {
+            return Err(Refusal::of(response).await.into());
+        }
+        Ok(())
+    }
+
     /// A request with this client's credentials.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_to(method, format!("{}{path}", self.base))
@@ -112,7 +132,7 @@ impl Client {
         }
     }
 
-    /// Every item of a list.
+    /// Every item of a list, whose path may have a query.
     ///
     /// # Errors
     /// The problem that the API answered with, in its words.
@@ -121,7 +141,8 @@ impl Client {
         let mut cursor: Option<String> = None;
         loop {
             let from = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-            let page: Value = self.get(&format!("{path}?limit=100{from}")).await?;
+            let and = if path.contains('?') { '&' } else { '?' };
+            let page: Value = self.get(&format!("{path}{and}limit=100{from}")).await?;
             items.extend(page["items"].as_array().cloned().unwrap_or_default());
             cursor = page["next_cursor"].as_str().map(str::to_owned);
             if cursor.is_none() {
@@ -151,23 +172,37 @@ impl Client {
         let path = format!("/v1/orgs/{}/files/upload", self.org()?);
         let offered: Value = self.post(&path, &request).await?;
         let file = text(&offered["file"]["id"])?;
-        let upload = &offered["upload"];
-        let mut put = self.http.put(text(&upload["url"])?).body(content.to_vec());
-        for (header, value) in upload["headers"].as_object().into_iter().flatten() {
-            put = put.header(header, value.as_str().unwrap_or_default());
-        }
-        let stored = put.send().await?;
-        if !stored.status().is_success() {
-            let status = stored.status();
-            bail!(
-                "the upload of {name} was refused: {status} {}",
-                stored.text().await?
-            );
-        }
+        self.send(&offered["upload"], content.to_vec()).await?;
         let _: Value = self
             .post(&format!("/v1/files/{file}/confirm"), &json!({}))
             .await?;
         Ok(file)
+    }
+
+    /// Sends a content by the request that was offered for it.
+    ///
+    /// # Errors
+    /// Why the object store did not take it.
+    pub async fn send(
+        &self,
+        offered: &Value,
+        content: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<()> {
+        let mut put = self.http.put(text(&offered["url"])?).body(content);
+        for (header, value) in offered["headers"].as_object().into_iter().flatten() {
+            put = put.header(header, value.as_str().unwrap_or_default());
+        }
+        let stored = put.send().await?;
+        let status = stored.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let told = stored.text().await?;
+        let message = told
+            .split_once("<Message>")
+            .and_then(|(_, rest)| rest.split_once("</Message>"))
+            .map_or(told.as_str(), |(message, _)| message);
+        bail!("the object store refused the content: {status} {message}")
     }
 
     /// Waits until a document of a knowledge base can be searched.
@@ -219,7 +254,7 @@ impl Client {
                 return Ok(());
             }
             if !response.status().is_success() {
-                return Err(problem(response).await);
+                return Err(Refusal::of(response).await.into());
             }
             let mut events = Events::new(response);
             while let Some(event) = events.next().await {
@@ -243,69 +278,14 @@ fn no_tls() -> anyhow::Result<rustls::ClientConfig> {
         .with_no_client_auth())
 }
 
-/// Reads server-sent events off a response.
-struct Events {
-    bytes: futures::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    buffer: Vec<u8>,
-    ready: VecDeque<StreamEvent>,
-}
-
-impl Events {
-    fn new(response: Response) -> Self {
-        Self {
-            bytes: response.bytes_stream().boxed(),
-            buffer: Vec::new(),
-            ready: VecDeque::new(),
-        }
-    }
-
-    /// The next event; `None` where the connection ends.
-    async fn next(&mut self) -> Option<StreamEvent> {
-        while self.ready.is_empty() {
-            let chunk = self.bytes.next().await?.ok()?;
-            self.buffer.extend_from_slice(&chunk);
-            while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let frame: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                self.ready.extend(parse(&String::from_utf8_lossy(&frame)));
-            }
-        }
-        self.ready.pop_front()
-    }
-}
-
-fn parse(frame: &str) -> Option<StreamEvent> {
-    let field = |name: &str| {
-        frame
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
-    };
-    Some(StreamEvent {
-        id: field("id")?.parse().ok()?,
-        kind: field("event")?.to_owned(),
-        data: serde_json::from_str(field("data")?).ok()?,
-    })
-}
-
 async fn answer<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
     if !response.status().is_success() {
-        return Err(problem(response).await);
+        return Err(Refusal::of(response).await.into());
     }
     response
         .json()
         .await
         .context("the API answered with an unexpected shape")
-}
-
-async fn problem(response: Response) -> anyhow::Error {
-    let status = response.status();
-    let path = response.url().path().to_owned();
-    let body = response.text().await.unwrap_or_default();
-    let detail = serde_json::from_str::<Value>(&body)
-        .ok()
-        .and_then(|problem| problem["detail"].as_str().map(str::to_owned))
-        .unwrap_or(body);
-    anyhow!("{path} answered {status}: {detail}")
 }
 
 /// The text of a JSON value that must be one.
@@ -325,31 +305,11 @@ pub fn sha256(content: &[u8]) -> String {
     STANDARD.encode(Sha256::digest(content))
 }
 
-fn content_type(name: &str) -> &'static str {
-    let extension = Path::new(name)
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .map(str::to_ascii_lowercase);
-    match extension.as_deref() {
-        Some("pdf") => "application/pdf",
-        Some("docx") => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        Some("md" | "markdown") => "text/markdown",
-        Some("html" | "htm") => "text/html",
-        Some("csv") => "text/csv",
-        Some("txt") => "text/plain",
-        _ => "application/octet-stream",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_is_an_event_and_a_comment_is_none() {
-        let event = parse("id: 7\nevent: RUN_STARTED\ndata: {\"a\":1}\nretry: 1000\n\n").unwrap();
-        assert_eq!((event.id, event.kind.as_str()), (7, "RUN_STARTED"));
-        assert_eq!(event.data["a"], 1);
-        assert_eq!(parse(": heartbeat\n\n"), None);
-    }
+/// The media type that the name of a file promises. What is in it, its reader finds out.
+#[must_use]
+pub fn content_type(name: &str) -> String {
+    mime_guess::from_path(name)
+        .first_or_octet_stream()
+        .essence_str()
+        .to_owned()
 }

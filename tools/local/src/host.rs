@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vault::Vault;
 
+use crate::address;
 use crate::issuer::LocalIssuer;
 use crate::secrets::Secrets;
 use crate::workers;
@@ -66,6 +67,7 @@ pub struct Host {
     services: Services,
     stop: CancellationToken,
     tasks: TaskTracker,
+    data: Option<PathBuf>,
 }
 
 impl Host {
@@ -81,8 +83,6 @@ impl Host {
                  It does not run beside a real issuer: unset the variable."
             );
         }
-        let listener = listen(options.port).await?;
-        let address = listener.local_addr()?;
         let storage = match &options.data {
             Some(folder) => Options::folder(folder),
             None => Options::memory(),
@@ -92,6 +92,11 @@ impl Host {
             ..storage
         };
         let services = Services::start(storage).await?;
+        if let Some(folder) = &options.data {
+            address::withdraw(folder);
+        }
+        let listener = listen(options.port).await?;
+        let address = listener.local_addr()?;
         let secrets = Secrets::open(options.data.as_deref())?;
         let vault = Vault::new(Arc::new(secrets.key_wrap()?), Arc::new(SystemClock));
         let store = open_store(&services, options.runs_per_org)
@@ -138,7 +143,20 @@ impl Host {
             services,
             stop,
             tasks,
+            data: options.data,
         })
+    }
+
+    /// Tells in the data folder where the API answers, so that commands use this host. One that ends
+    /// with a single command would take theirs down with it, and does not tell.
+    ///
+    /// # Errors
+    /// A data folder that cannot be written.
+    pub fn announce(&self) -> anyhow::Result<()> {
+        let Some(folder) = &self.data else {
+            return Ok(());
+        };
+        address::tell(folder, self.address).context("the address could not be told")
     }
 
     /// Where the API answers, such as `http://127.0.0.1:8700`.

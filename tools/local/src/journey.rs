@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use crate::client::{Client, sha256, text};
 use crate::terminal::Terminal;
 
+/// The knowledge base that files are imported into, and asked about, unless another is named.
+pub const IMPORTED: &str = "Imported";
+
 /// The documents that the product carries.
 pub const SAMPLES: &[(&str, &[u8])] = &[
     (
@@ -90,32 +93,27 @@ impl Job {
         })
     }
 
+    /// A question about what was imported into a knowledge base.
+    #[must_use]
+    pub fn over(knowledge_base: &str, question: String) -> Self {
+        let short: String = knowledge_base.chars().take(150).collect();
+        Self {
+            knowledge_base: knowledge_base.to_owned(),
+            agent: format!("Guide to {short}"),
+            documents: Vec::new(),
+            question,
+        }
+    }
+
     /// Does the job and returns what came of it: `answer`, `citations`, `execution`.
     ///
     /// # Errors
     /// What went wrong, in words.
     pub async fn run(&self, client: &Client, terminal: Terminal) -> anyhow::Result<Value> {
         let client = client.for_org(&find_org(client).await?);
-        let base = find_or_create(
-            &client,
-            "/v1/knowledge-bases",
-            &self.knowledge_base,
-            json!({ "name": self.knowledge_base }),
-        )
-        .await?;
+        let base = self.base(&client).await?;
         self.bring_documents(&client, &base, terminal).await?;
-        let agent = find_or_create(
-            &client,
-            "/v1/agents",
-            &self.agent,
-            json!({
-                "name": self.agent,
-                "instructions": INSTRUCTIONS,
-                "tools": TOOLS,
-                "knowledge_bases": [base],
-            }),
-        )
-        .await?;
+        let agent = self.agent_over(&client, &base).await?;
         finish_earlier(&client, &agent, terminal).await?;
         terminal.line(format!("\n? {}\n", self.question));
         let title: String = self.question.chars().take(200).collect();
@@ -137,12 +135,47 @@ impl Job {
         outcome(&client, &execution).await
     }
 
+    /// The knowledge base that is asked. What is brought into it makes it, if it is not there yet.
+    async fn base(&self, client: &Client) -> anyhow::Result<String> {
+        let (bases, name) = ("/v1/knowledge-bases", self.knowledge_base.as_str());
+        if !self.documents.is_empty() {
+            return find_or_create(client, bases, name, json!({ "name": name })).await;
+        }
+        find(client, bases, name).await?.with_context(|| {
+            format!("nothing was imported into a knowledge base \u{201c}{name}\u{201d} yet: `import FOLDER` does")
+        })
+    }
+
+    /// The agent that searches the knowledge base. One of the same name may search another, of a name
+    /// that was given anew.
+    async fn agent_over(&self, client: &Client, base: &str) -> anyhow::Result<String> {
+        let bases = json!([base]);
+        let known = client.list("/v1/agents").await?;
+        let agent = known.iter().find(|agent| {
+            agent["name"] == self.agent.as_str() && agent["knowledge_bases"] == bases
+        });
+        if let Some(agent) = agent {
+            return text(&agent["id"]);
+        }
+        let body = json!({
+            "name": self.agent,
+            "instructions": INSTRUCTIONS,
+            "tools": TOOLS,
+            "knowledge_bases": bases,
+        });
+        let created: Value = client.post("/v1/agents", &body).await?;
+        text(&created["id"])
+    }
+
     async fn bring_documents(
         &self,
         client: &Client,
         base: &str,
         terminal: Terminal,
     ) -> anyhow::Result<()> {
+        if self.documents.is_empty() {
+            return Ok(());
+        }
         let held = client
             .list(&format!("/v1/knowledge-bases/{base}/documents"))
             .await?;
@@ -184,23 +217,30 @@ Ctrl-C ends it; what is stored stays."
     )
 }
 
-async fn find_org(client: &Client) -> anyhow::Result<String> {
+/// The org of whoever sits at the command line.
+pub(crate) async fn find_org(client: &Client) -> anyhow::Result<String> {
     find_or_create(client, "/v1/orgs", ORG, json!({ "name": ORG })).await
 }
 
 /// The id of the item of a list that has this name; it is created if there is none.
-async fn find_or_create(
+pub(crate) async fn find_or_create(
     client: &Client,
     path: &str,
     name: &str,
     body: Value,
 ) -> anyhow::Result<String> {
-    let known = client.list(path).await?;
-    if let Some(item) = known.iter().find(|item| item["name"] == name) {
-        return text(&item["id"]);
+    if let Some(known) = find(client, path, name).await? {
+        return Ok(known);
     }
     let created: Value = client.post(path, &body).await?;
     text(&created["id"])
+}
+
+/// The id of the item of a list that has this name, if there is one.
+async fn find(client: &Client, path: &str, name: &str) -> anyhow::Result<Option<String>> {
+    let known = client.list(path).await?;
+    let item = known.iter().find(|item| item["name"] == name);
+    item.map(|item| text(&item["id"])).transpose()
 }
 
 /// Follows what an earlier process left unfinished: its workers take it up by themselves.

@@ -3,21 +3,24 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`commands`] | the command line, a file for each command |
+//! | [`session`] | the API over a data folder: of the host that is there, or of one for a command |
 //! | [`host`] | the process: stores, API, workers, and their end |
 //! | [`issuer`] | the local issuer, which signs people in as presets |
 //! | [`workers`] | pollers that hand workers the events Lambda would |
 //! | [`secrets`] | what the host keeps in its data folder beside the stores |
 //! | [`client`] | a client of the API, as a person's program would be |
 //! | [`journey`] | the first job: documents in, a question answered with its sources |
-//! | [`reindex`] | text indexes made anew |
 //! | [`terminal`] | what the person sees |
 
+mod address;
 pub mod client;
+pub mod commands;
 pub mod host;
 pub mod issuer;
 pub mod journey;
-pub mod reindex;
 pub mod secrets;
+pub mod session;
 pub mod terminal;
 pub mod workers;
 

@@ -1,5 +1,6 @@
 //! What the person sees. A terminal that has gone away is no error: the work goes on.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use serde_json::Value;
@@ -27,6 +28,12 @@ impl Terminal {
 
     /// A line of progress.
     pub fn line(&self, text: impl AsRef<str>) {
+        self.marked_line(printable(text.as_ref()));
+    }
+
+    /// A line whose own marks, such as bold letters, are meant for the terminal: whatever comes from
+    /// outside has to be [`printable`] in it.
+    pub fn marked_line(&self, text: impl AsRef<str>) {
         if !self.quiet {
             let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
         }
@@ -36,7 +43,7 @@ impl Terminal {
     pub fn part(&self, text: impl AsRef<str>) {
         if !self.quiet {
             let mut out = std::io::stdout();
-            let _ = write!(out, "{}", text.as_ref());
+            let _ = write!(out, "{}", printable(text.as_ref()));
             let _ = out.flush();
         }
     }
@@ -63,6 +70,22 @@ impl Terminal {
     }
 }
 
+/// A text as a terminal may show it: names, documents and answers could hold what moves the cursor,
+/// changes the title of the window, or turns the order of letters around.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let commands = |letter: char| match letter {
+        '\n' | '\t' => false,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        _ => letter.is_control(),
+    };
+    if text.contains(commands) {
+        Cow::Owned(text.replace(commands, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// A tool's answer in one line.
 fn summary(content: &str) -> String {
     let passages = serde_json::from_str::<Value>(content)
@@ -73,4 +96,19 @@ fn summary(content: &str) -> String {
     }
     let line: String = content.chars().take(100).collect();
     line.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_commands_the_terminal() {
+        assert_eq!(printable("Öl\n\tund Wärme"), "Öl\n\tund Wärme");
+        assert_eq!(
+            printable("a\u{1b}[31mb\r\u{9b}c\u{7}"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}c\u{fffd}"
+        );
+        assert_eq!(printable("fdp.\u{202e}exe"), "fdp.\u{fffd}exe");
+    }
 }

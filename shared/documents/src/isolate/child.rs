@@ -147,15 +147,19 @@ pub(super) fn run(
         limits: limits.clone(),
     };
     let request = serde_json::to_vec(&request).map_err(unavailable)?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
         .env(CHILD_VARIABLE, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(unavailable)?;
+        .stderr(Stdio::null());
+    // Ctrl-C at a terminal goes to the whole group of the host. It ends the host, which knows, and
+    // says nothing about the file that is being read.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().map_err(unavailable)?;
     let outcome = talk(&mut child, request, source, limits, take);
     // An error leaves the child alive; one that is not waited for stays as a zombie.
     let _ = child.kill();

@@ -1,5 +1,7 @@
-//! Making the text indexes anew, from the tables.
+//! `reindex`: makes the text indexes anew, from the tables. It looks behind the API, so no other
+//! process may serve the data folder meanwhile.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -7,17 +9,30 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use kernel::OrgId;
 use store::{Store, Tenant};
 
+use super::interrupted;
+use crate::session::HostArguments;
 use crate::terminal::Terminal;
 
 /// How often an index that is being made is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+pub(super) async fn run(arguments: &HostArguments) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::talkative();
+    let host = arguments.start(0, terminal).await?;
+    let done = tokio::select! {
+        done = all(host.app().store(), terminal) => done,
+        () = interrupted() => {
+            terminal.line("\nEnding. What is left goes on at the next start.");
+            Ok(())
+        }
+    };
+    host.shutdown().await;
+    done.map(|()| ExitCode::SUCCESS)
+}
+
 /// Has the text index of every org made anew, and waits until all are. Each goes on serving
 /// meanwhile.
-///
-/// # Errors
-/// A store that does not answer.
-pub async fn all(store: &Store, terminal: Terminal) -> anyhow::Result<()> {
+async fn all(store: &Store, terminal: Terminal) -> anyhow::Result<()> {
     let orgs = orgs(store).await?;
     let mut before = Vec::new();
     for org in &orgs {
