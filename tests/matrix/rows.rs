@@ -279,6 +279,23 @@ pub const ROWS: &[Row] = &[
         .body(|fixture| json!({ "file_id": fixture.id("file_id") }))
         .after(|_, fixture| take_out(fixture).boxed()),
     Row::of("remove_document"),
+    Row::of("search").body(|fixture| {
+        json!({
+            "query": "oil \"gearbox oil\" -rust",
+            "mode": "hybrid",
+            "kinds": ["document", "chunk", "agent", "task", "execution", "message"],
+            "filters": {
+                "knowledge_base": [fixture.id("knowledge_base_id")],
+                "created_from": "2020-01-01T00:00:00Z",
+            },
+            "facets": ["kind", "type"],
+            "highlight": true,
+            "sort": "relevance",
+            "matching": "any",
+            "typos": true,
+            "limit": 5,
+        })
+    }),
     Row::of("search_knowledge_base").body(|_| json!({ "query": "oil", "limit": 3 })),
     Row::of("list_audit_entries"),
     Row::of("search_audit_entries").body(|_| {

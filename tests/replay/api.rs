@@ -35,6 +35,7 @@ pub const ROUTES: &[Function] = &[
     ("health", health::routes),
     ("knowledge-bases", knowledge_bases::routes),
     ("orgs", orgs::routes),
+    ("search", search::routes),
     ("streams", streams::routes),
     ("swarms", swarms::routes),
     ("tasks", tasks::routes),
@@ -50,7 +51,8 @@ async fn every_sample_of_a_request_succeeds_in_its_own_function() {
     let mut replayed = 0;
     for (function, routes) in ROUTES {
         let instance = Instance::serving(&world, |app: App| {
-            api::service(routes().with(Embedders::default()), app)
+            let routes = routes().with(Embedders::default());
+            api::service(routes.with(search::Indexes::default()), app)
         });
         for sample in samples(function) {
             replayed += 1;

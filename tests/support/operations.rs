@@ -11,6 +11,7 @@ pub struct Operation {
     /// With `{parameters}`.
     pub path: String,
     /// The scopes it asks for: none where anybody may call it, an empty list where any person may.
+    /// Where one of several lets in, all of them: what its row asks for needs each.
     pub scopes: Option<Vec<String>>,
     /// The schema of its JSON body, if it has one.
     pub body: Option<Value>,
@@ -68,12 +69,8 @@ fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Operat
         .cloned()
         .unwrap_or_default();
     let scopes = operation["security"].as_array().map(|alternatives| {
-        assert_eq!(alternatives.len(), 1, "one way in: {operation}");
-        let scopes = alternatives[0]["bearer"]
-            .as_array()
-            .expect("the scheme is bearer");
-        scopes
-            .iter()
+        let ways = alternatives.iter().map(|way| &way["bearer"]);
+        ways.flat_map(|scopes| scopes.as_array().expect("the scheme is bearer"))
             .map(|scope| scope.as_str().expect("a scope").to_owned())
             .collect()
     });

@@ -13,6 +13,12 @@ const DAMPING: f64 = 60.0;
 /// tells which things are the same; of those, the one that was met first is kept, and a list that
 /// names a thing twice counts its better rank.
 pub fn fuse<T, N: Eq + Hash>(lists: Vec<Vec<T>>, name: impl Fn(&T) -> N) -> Vec<T> {
+    let weighed = fuse_weighed(lists, name).into_iter();
+    weighed.map(|(thing, _)| thing).collect()
+}
+
+/// As [`fuse`], each thing with the sum that decided.
+pub fn fuse_weighed<T, N: Eq + Hash>(lists: Vec<Vec<T>>, name: impl Fn(&T) -> N) -> Vec<(T, f64)> {
     let mut found: Vec<(T, f64)> = Vec::new();
     let mut places: HashMap<N, (usize, usize)> = HashMap::new();
     for (number, list) in lists.into_iter().enumerate() {
@@ -34,7 +40,7 @@ pub fn fuse<T, N: Eq + Hash>(lists: Vec<Vec<T>>, name: impl Fn(&T) -> N) -> Vec<
     }
     // Stable: equals stay in the order in which they were met.
     found.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    found.into_iter().map(|(thing, _)| thing).collect()
+    found
 }
 
 #[cfg(test)]

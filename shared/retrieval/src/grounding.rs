@@ -3,37 +3,35 @@
 //! Every question is searched for in every way there is. The rankings are fused, and of the best as
 //! many are taken as a budget of tokens holds.
 
-use domain::knowledge::{KnowledgeBase, Passage};
+use domain::knowledge::Chunk;
 use domain::price::estimated_tokens;
-use embedding::Embedders;
 use kernel::KnowledgeBaseId;
-use store::{Store, Tenant};
 
 use crate::fuse::fuse;
-use crate::{Ranking, SearchError, bases_by_id, rankings};
+use crate::{FoundChunk, Ranking, Retriever, SearchError, bases_by_id};
 
 /// How many passages one ranking gives.
 const CANDIDATES: usize = 20;
 /// What a passage costs beside its text: its marker, its document, its place.
 const FRAME_TOKENS: u32 = 60;
 
-/// The passages of these knowledge bases that bear on any of `questions`, best first, as many as
-/// `max_tokens` hold. Passages that are not near to a question are left out, even if nothing is.
+/// The chunks of these knowledge bases that bear on any of `questions`, best first, as many as
+/// `max_tokens` hold. What is not near to a question and has less than half of its words is left
+/// out, even if nothing remains.
 ///
 /// # Errors
 /// [`SearchError::NoKnownWords`] if that holds for all questions; the others, if any is met.
 pub async fn passages(
-    store: &Store,
-    embedders: &Embedders,
-    tenant: Tenant,
+    retriever: &Retriever<'_>,
     bases: &[KnowledgeBaseId],
     questions: &[&str],
     max_tokens: u32,
-) -> Result<Vec<Passage>, SearchError> {
-    let bases = bases_by_id(store, tenant, bases).await?;
+) -> Result<Vec<Chunk>, SearchError> {
+    let bases = bases_by_id(retriever.store, retriever.tenant, bases).await?;
     let mut lists = Vec::new();
     for question in questions {
-        match nearest(store, embedders, tenant, &bases, question).await {
+        let found = retriever.rankings(&bases, question, CANDIDATES, Ranking::into_near);
+        match found.await {
             Ok(found) => lists.extend(found),
             Err(SearchError::NoKnownWords) => {}
             Err(error) => return Err(error),
@@ -43,73 +41,51 @@ pub async fn passages(
         return Err(SearchError::NoKnownWords);
     }
     // A document that is part of two knowledge bases is shown once.
-    let fused = fuse(lists, |passage| (passage.chunk.file, passage.chunk.ordinal));
-    Ok(pack(fused, max_tokens))
+    let fused = fuse(lists, |found: &FoundChunk| {
+        (found.chunk.file, found.chunk.ordinal)
+    });
+    let chunks = fused.into_iter().map(|found| found.chunk);
+    Ok(pack(chunks.collect(), max_tokens))
 }
 
-/// What each way of searching finds, best first: the nearest, by each model that a knowledge base
-/// has.
-async fn nearest(
-    store: &Store,
-    embedders: &Embedders,
-    tenant: Tenant,
-    bases: &[KnowledgeBase],
-    question: &str,
-) -> Result<Vec<Vec<Passage>>, SearchError> {
-    let rankings = rankings(store, embedders, tenant, bases, question, CANDIDATES).await?;
-    let near = |ranking: Ranking| {
-        let floor = ranking.floor.unwrap_or(f64::NEG_INFINITY);
-        let passages = ranking.passages.into_iter();
-        passages.filter(|passage| passage.score >= floor).collect()
-    };
-    Ok(rankings.into_iter().map(near).collect())
-}
-
-/// The first of `passages` that a budget holds. One that does not fit is passed over.
-fn pack(passages: Vec<Passage>, max_tokens: u32) -> Vec<Passage> {
+/// The first of `chunks` that a budget holds. One that does not fit is passed over.
+fn pack(chunks: Vec<Chunk>, max_tokens: u32) -> Vec<Chunk> {
     let mut left = max_tokens;
-    let fits = |passage: &Passage| {
-        let tokens = estimated_tokens(&passage.chunk.text).saturating_add(FRAME_TOKENS);
+    let fits = |chunk: &Chunk| {
+        let tokens = estimated_tokens(&chunk.text).saturating_add(FRAME_TOKENS);
         let rest = left.checked_sub(tokens);
         left = rest.unwrap_or(left);
         rest.is_some()
     };
-    passages.into_iter().filter(fits).collect()
+    chunks.into_iter().filter(fits).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::knowledge::Chunk;
     use kernel::{FileId, OrgId};
 
     use super::*;
 
-    fn passage(ordinal: u32, bytes: usize) -> Passage {
-        Passage {
-            chunk: Chunk {
-                org: OrgId::from_u128(1),
-                knowledge_base: KnowledgeBaseId::from_u128(2),
-                file: FileId::from_u128(3),
-                document: "handbook.pdf".to_owned(),
-                content_version: 1,
-                ordinal,
-                text: "x".repeat(bytes),
-                page: None,
-                heading_path: Vec::new(),
-                start: 0,
-                end: 0,
-            },
-            score: 0.5,
+    fn chunk(ordinal: u32, bytes: usize) -> Chunk {
+        Chunk {
+            org: OrgId::from_u128(1),
+            knowledge_base: KnowledgeBaseId::from_u128(2),
+            file: FileId::from_u128(3),
+            document: "handbook.pdf".to_owned(),
+            content_version: 1,
+            ordinal,
+            text: "x".repeat(bytes),
+            page: None,
+            heading_path: Vec::new(),
+            start: 0,
+            end: 0,
         }
     }
 
     fn packed(sizes: &[usize], max_tokens: u32) -> Vec<u32> {
-        let passages = (0..)
-            .zip(sizes)
-            .map(|(n, size)| passage(n, *size))
-            .collect();
-        let packed = pack(passages, max_tokens);
-        packed.iter().map(|one| one.chunk.ordinal).collect()
+        let chunks = (0..).zip(sizes).map(|(n, size)| chunk(n, *size)).collect();
+        let packed = pack(chunks, max_tokens);
+        packed.iter().map(|chunk| chunk.ordinal).collect()
     }
 
     #[test]

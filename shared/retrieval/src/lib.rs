@@ -1,7 +1,15 @@
-//! Retrieval: from a question to the passages of an org's knowledge bases that answer it.
+//! Retrieval: from a question to what answers it, by its words and by its meaning.
 //!
-//! The one place that turns a query into a vector, so that people (`POST …/search`) and agents (the
-//! search tool) find the same things. The order of passages with equal scores means nothing, and
+//! | module | for |
+//! |---|---|
+//! | here | passages of knowledge bases that are near in meaning; [`Retriever::passages`], by words too |
+//! | [`hybrid`] | people who search an org: everything that is indexed, filtered and counted |
+//! | [`grounding`] | what a run is shown before its model is asked |
+//! | [`memories`] | what an agent is told of its memories |
+//! | [`fuse`] | several rankings as one |
+//!
+//! The one place that turns a query into a vector, so that people and agents find the same things.
+//! The order of passages with equal scores means nothing, and
 //! the index behind them is approximate on AWS.
 //!
 //! Knowledge bases may have different models. A query is embedded once for each of them, a search
@@ -9,12 +17,14 @@
 
 pub mod fuse;
 pub mod grounding;
+pub mod hybrid;
 pub mod memories;
 mod passages;
+mod words;
 
 use std::time::Duration;
 
-use domain::knowledge::{KnowledgeBase, Passage};
+use domain::knowledge::{Chunk, KnowledgeBase, Passage};
 use domain::memory::recall::RELEVANCE_FLOOR;
 use embedding::{
     Embedded, Embedder, Embedders, EmbeddingError, ModelId, Purpose, StaticModel, embed_all,
@@ -23,6 +33,7 @@ use embedding::{
 use kernel::KnowledgeBaseId;
 use store::vectors::SearchedSet;
 use store::{ReadError, Store, Tenant};
+use text_index::TextIndex;
 
 use fuse::fuse;
 pub use passages::{EmbedError, EmbeddedPassages, embed_passages};
@@ -68,6 +79,89 @@ pub enum SearchError {
     Model(#[from] EmbeddingError),
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+/// What is searched through, and of which org.
+#[derive(Clone, Copy)]
+pub struct Retriever<'a> {
+    pub store: &'a Store,
+    pub embedders: &'a Embedders,
+    pub index: &'a TextIndex,
+    pub tenant: Tenant,
+}
+
+/// A chunk that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundChunk {
+    pub chunk: Chunk,
+    /// How near it is in meaning, as in [`Passage`]; `None` if its words alone brought it.
+    pub score: Option<f64>,
+}
+
+impl From<Passage> for FoundChunk {
+    fn from(passage: Passage) -> Self {
+        Self {
+            chunk: passage.chunk,
+            score: Some(passage.score),
+        }
+    }
+}
+
+impl Retriever<'_> {
+    /// The chunks of these knowledge bases that answer `query` best, by their meaning and by their
+    /// words, at most `limit` (which is at most [`MAX_PASSAGES`]). Knowledge bases that do not
+    /// exist, or no longer, hold nothing.
+    ///
+    /// # Errors
+    /// [`SearchError`]
+    pub async fn passages(
+        &self,
+        bases: &[KnowledgeBaseId],
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<FoundChunk>, SearchError> {
+        let limit = limit.clamp(1, MAX_PASSAGES);
+        let bases = bases_by_id(self.store, self.tenant, bases).await?;
+        let all = |ranking: Ranking| ranking.passages;
+        let lists = self.rankings(&bases, query, limit, all).await?;
+        let mut found = fuse(lists, |found: &FoundChunk| {
+            let chunk = &found.chunk;
+            (chunk.knowledge_base, chunk.file, chunk.ordinal)
+        });
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// What each way of searching finds, best first: by each model what `taken` leaves of its
+    /// ranking, then by words. What one way cannot answer, another does.
+    pub(crate) async fn rankings(
+        &self,
+        bases: &[KnowledgeBase],
+        query: &str,
+        limit: usize,
+        taken: impl Fn(Ranking) -> Vec<Passage>,
+    ) -> Result<Vec<Vec<FoundChunk>>, SearchError> {
+        let (near, said) = tokio::join!(
+            rankings(self.store, self.embedders, self.tenant, bases, query, limit),
+            self.by_words(bases, query, limit),
+        );
+        let said = said?
+            .into_iter()
+            .map(|chunk| FoundChunk { chunk, score: None });
+        let said: Vec<FoundChunk> = said.collect();
+        let near = match near {
+            Ok(near) => near,
+            Err(SearchError::Read(error)) => return Err(error.into()),
+            Err(error) if said.is_empty() => return Err(error),
+            Err(error) => {
+                tracing::info!(%error, "passages are found by words alone");
+                Vec::new()
+            }
+        };
+        let near = near.into_iter().map(taken);
+        let near = near.map(|passages| passages.into_iter().map(FoundChunk::from).collect());
+        Ok(near.chain([said]).collect())
+    }
 }
 
 /// The passages of these knowledge bases that are nearest to `query`, best first, at most `limit`
@@ -118,6 +212,15 @@ pub(crate) struct Ranking {
     /// The score below which a passage has nothing to do with the query, where that is known of the
     /// model.
     pub(crate) floor: Option<f64>,
+}
+
+impl Ranking {
+    /// Those that have something to do with the query.
+    pub(crate) fn into_near(self) -> Vec<Passage> {
+        let floor = self.floor.unwrap_or(f64::NEG_INFINITY);
+        let passages = self.passages.into_iter();
+        passages.filter(|passage| passage.score >= floor).collect()
+    }
 }
 
 /// What is nearest to `query` by each model that one of these knowledge bases has.

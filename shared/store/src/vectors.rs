@@ -12,6 +12,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::knowledge::{Chunk, Passage};
+use futures::{StreamExt as _, TryStreamExt as _};
 use kernel::{FileId, KnowledgeBaseId, OrgId};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ use crate::record::{Item, Record, from_item, to_item};
 pub const WIDTHS: [usize; 3] = [256, 384, 1024];
 const BACKFILL_RETRIES: u32 = 6;
 const MAX_TOP_K: usize = 100;
+/// How many sets are searched at the same time.
+const SEARCHES_AT_ONCE: usize = 8;
 const REMOVED_AT_ONCE: i32 = 500;
 
 /// The set of vectors that a search asks.
@@ -203,10 +206,11 @@ impl Knowledge<'_> {
     ) -> Result<Vec<Passage>, ReadError> {
         // Some of what is near may be gone, and is then made up for.
         let most = (limit.max(1) * 2).min(MAX_TOP_K);
-        let mut hits = Vec::new();
-        for set in sets {
-            hits.extend(self.nearest_in(*set, vector, most).await?);
-        }
+        let searches = futures::stream::iter(sets.to_vec())
+            .map(|set| self.nearest_in(set, vector, most))
+            .buffer_unordered(SEARCHES_AT_ONCE);
+        let found: Vec<Vec<Hit>> = searches.try_collect().await?;
+        let mut hits: Vec<Hit> = found.into_iter().flatten().collect();
         hits.sort_by(|a, b| {
             a.distance
                 .total_cmp(&b.distance)

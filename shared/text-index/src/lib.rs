@@ -30,7 +30,7 @@ mod write;
 pub use item::{Item, ItemKind, Span};
 pub use query::{
     Correction, Facet, FacetCounts, Filter, Found, Highlight, HighlightedField, Hit, Matching,
-    Period, Position, Query, Scope, Sort, Suggestion,
+    Period, Position, Query, Scope, Sort, Suggestion, plain_text, query_of,
 };
-pub use read::{Error, TextIndex};
+pub use read::{ChunkPlace, Error, TextIndex, check_length};
 pub use write::updater::Updater;

@@ -3,10 +3,10 @@
 //! Each query reads the head first, so a change is seen by the next query after it. The state that
 //! a head names is opened once and kept until another takes its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kernel::OrgId;
+use kernel::{FileId, KnowledgeBaseId, OrgId};
 use store::objects::ObjectError;
 use store::text_index::Manifest;
 use store::{ReadError, Store, Tenant};
@@ -14,12 +14,14 @@ use tantivy::aggregation::agg_req::Aggregations;
 use tantivy::aggregation::agg_result::{AggregationResult, AggregationResults, BucketResult};
 use tantivy::aggregation::{AggContextParams, AggregationCollector, Key};
 use tantivy::collector::Count;
-use tantivy::{ReloadPolicy, Searcher, TantivyDocument};
+use tantivy::{DocAddress, ReloadPolicy, Score, Searcher, TantivyDocument};
 
 use crate::bundles::Bundles;
 use crate::files::Files;
+use crate::item::ItemKind;
+use crate::items::documents;
 use crate::query::build::{Builder, Built};
-use crate::query::collect::{Order, PageCollector, Ranked};
+use crate::query::collect::{Order, PageCollector, TieCollector};
 use crate::query::parse::{Parsed, parse};
 use crate::query::{
     Facet, FacetCounts, Found, Hit, MAX_FACET_VALUES, MAX_LIMIT, MAX_TEXT_CHARS, MAX_WORDS, Query,
@@ -35,6 +37,9 @@ const OPEN_AT_ONCE: usize = 16;
 const TRIES: u32 = 4;
 /// How many blocks of stored items are kept for each segment.
 const STORED_BLOCKS: usize = 10;
+
+/// A chunk by its knowledge base, its file and its number.
+pub type ChunkPlace = (KnowledgeBaseId, FileId, u32);
 
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +108,29 @@ impl TextIndex {
         let state = self.state(tenant).await?;
         let (scope, query) = (scope.clone(), query.clone());
         on_a_thread(move || state.search(&scope, &query, &parsed)).await
+    }
+
+    /// Those of these chunks that a question lets through by all but its words: what its viewer may
+    /// see, its filter lets through and its signs do not exclude. In no certain order, without a
+    /// score, with the words of the question marked where they are. For other ways of searching,
+    /// so that the same holds of what they find.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn chunks(
+        &self,
+        tenant: Tenant,
+        scope: &Scope,
+        query: &Query,
+        places: &[ChunkPlace],
+    ) -> Result<Vec<Hit>, Error> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let parsed = read(&query.text, query.last_word_is_prefix)?;
+        let state = self.state(tenant).await?;
+        let (scope, query, places) = (scope.clone(), query.clone(), places.to_vec());
+        on_a_thread(move || state.chunks(&scope, &query, &parsed, &places)).await
     }
 
     /// How a beginning can go on: titles that have it, then words.
@@ -191,6 +219,14 @@ impl TextIndex {
     }
 }
 
+/// Whether a query's text is short enough to be asked.
+///
+/// # Errors
+/// [`Error::TooLong`]
+pub fn check_length(text: &str) -> Result<(), Error> {
+    read(text, false).map(|_| ())
+}
+
 fn read(text: &str, last_word_is_prefix: bool) -> Result<Parsed, Error> {
     if text.chars().count() > MAX_TEXT_CHARS {
         return Err(Error::TooLong);
@@ -264,25 +300,55 @@ impl State {
         ranked.truncate(limit);
         found.next = ranked.last().filter(|_| more).map(|hit| hit.position);
         found.total = total as u64;
-        found.hits = hits(searcher, fields, &ranked, &built, query.highlight)?;
+        let ranked = ranked.iter().map(|hit| (hit.address, hit.score));
+        found.hits = hits(searcher, fields, ranked, &built, query.highlight)?;
         found.facets = facet_counts(&query.facets, counts);
         found.corrections = built.corrections;
         Ok(found)
+    }
+
+    pub(crate) fn chunks(
+        &self,
+        scope: &Scope,
+        query: &Query,
+        parsed: &Parsed,
+        places: &[ChunkPlace],
+    ) -> Result<Vec<Hit>, Error> {
+        let Some((searcher, fields)) = &self.index else {
+            return Ok(Vec::new());
+        };
+        let builder = Builder::new(searcher, fields, scope)?;
+        let built = builder.build(parsed, query.matching, query.typos, &query.filter)?;
+        let sources = places
+            .iter()
+            .map(|(base, file, _)| documents::mark(*base, *file).to_string());
+        let chunks = builder.chunks_of(&sources.collect(), parsed, &query.filter)?;
+        let ids: HashSet<String> = places
+            .iter()
+            .map(|(base, file, ordinal)| documents::chunk_id(*base, *file, *ordinal))
+            .collect();
+        let ties = ids.iter().map(|id| schema::tie(ItemKind::Chunk, id));
+        let found = searcher.search(chunks.as_ref(), &TieCollector(Arc::new(ties.collect())))?;
+        let found = found.into_iter().map(|address| (address, 0.0));
+        let mut hits = hits(searcher, fields, found, &built, query.highlight)?;
+        // Another chunk of these documents may have the tie of one of them.
+        hits.retain(|hit| ids.contains(&hit.item.id));
+        Ok(hits)
     }
 }
 
 fn hits(
     searcher: &Searcher,
     fields: &Fields,
-    ranked: &[Ranked],
+    ranked: impl Iterator<Item = (DocAddress, Score)>,
     built: &Built,
     highlight: bool,
 ) -> Result<Vec<Hit>, Error> {
-    let mut hits = Vec::with_capacity(ranked.len());
-    for hit in ranked {
-        let document: TantivyDocument = searcher.doc(hit.address)?;
+    let mut hits = Vec::new();
+    for (address, score) in ranked {
+        let document: TantivyDocument = searcher.doc(address)?;
         let Some(item) = fields.item(&document) else {
-            tracing::error!(address = ?hit.address, "an item in the index cannot be read");
+            tracing::error!(?address, "an item in the index cannot be read");
             continue;
         };
         let highlights = if highlight && built.has_words {
@@ -292,7 +358,7 @@ fn hits(
         };
         hits.push(Hit {
             item,
-            score: hit.score,
+            score,
             highlights,
         });
     }

@@ -8,7 +8,7 @@ use tantivy::tokenizer::PreTokenizedString;
 use tantivy::{TantivyDocument, schema};
 
 use crate::analysis::{Stems, WORDS};
-use crate::item::Item;
+use crate::item::{Item, ItemKind};
 use crate::items::author;
 
 /// Rises whenever the fields or what is in them change: an index of an earlier version is made
@@ -189,7 +189,7 @@ impl Fields {
         stemmed(self.stems, &item.body);
         document.add_i64(self.created_at, item.created_at.as_millis());
         document.add_i64(self.updated_at, item.updated_at.as_millis());
-        document.add_u64(self.tie, tie(&item));
+        document.add_u64(self.tie, tie(item.kind, &item.id));
         document.add_text(self.item, serde_json::to_string(&item)?);
         Ok(document)
     }
@@ -211,13 +211,8 @@ pub(crate) fn audience(private_to: Option<Actor>) -> String {
 }
 
 /// The same for the same item in every process: FNV-1a over kind and id.
-fn tie(item: &Item) -> u64 {
-    let name = item
-        .kind
-        .name()
-        .bytes()
-        .chain([b'/'])
-        .chain(item.id.bytes());
+pub(crate) fn tie(kind: ItemKind, id: &str) -> u64 {
+    let name = kind.name().bytes().chain([b'/']).chain(id.bytes());
     name.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

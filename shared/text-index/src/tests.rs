@@ -2,11 +2,12 @@
 
 use domain::event::Actor;
 use domain::viewer::Viewer;
-use kernel::{AgentId, ApiKeyId, KnowledgeBaseId, TaskId, Timestamp, UserId};
+use kernel::{AgentId, ApiKeyId, FileId, KnowledgeBaseId, TaskId, Timestamp, UserId};
 use store::index_marks::Mark;
 
 use crate::files::Files;
 use crate::items::Entry;
+use crate::items::documents::chunk_id;
 use crate::query::parse::parse;
 use crate::query::{Facet, Found, Highlight, Matching, Period, Position, Query, Scope, Sort};
 use crate::read::State;
@@ -122,6 +123,21 @@ fn all_words_or_any_of_them() {
     };
     assert_eq!(garage.ids(&both), ["oil"]);
     assert_eq!(garage.ids(&Query::new("oil noise")).len(), 3);
+}
+
+#[test]
+fn most_words_are_half_of_them() {
+    let garage = garage();
+    let most = |text: &str| {
+        garage.ids(&Query {
+            matching: Matching::Most,
+            ..Query::new(text)
+        })
+    };
+    assert_eq!(most("oil drain unicorn"), ["oil"]);
+    assert_eq!(most("what about the spark and the unicorn"), ["plug"]);
+    assert!(most("oil unicorn dragon phoenix").is_empty());
+    assert_eq!(most("").len(), 4);
 }
 
 #[test]
@@ -372,6 +388,62 @@ fn nothing_is_found_by_whom_it_is_not_for() {
     assert_eq!(index.search_as(&nothing, &Query::new("")).total, 0);
     let all = index.search_as(&own(bob), &Query::new(""));
     assert_eq!(ids(&all), ["open"]);
+}
+
+#[test]
+fn chunks_by_their_places_obey_viewer_filter_and_signs_whatever_their_words() {
+    let (base, other) = (KnowledgeBaseId::from_u128(1), KnowledgeBaseId::from_u128(2));
+    let file = FileId::from_u128(3);
+    let chunk = |base, ordinal, body: &str| Item {
+        knowledge_base: Some(base),
+        file: Some(file),
+        body: body.to_owned(),
+        type_: Some("pdf".to_owned()),
+        ..Item::new(
+            ItemKind::Chunk,
+            chunk_id(base, file, ordinal),
+            Timestamp::from_millis(1_000),
+        )
+    };
+    let mut index = garage();
+    for base in [base, other] {
+        let chunks = vec![
+            chunk(base, 0, "Lubricate the gears."),
+            chunk(base, 1, "A draft of the plan."),
+            chunk(base, 2, "Oil it."),
+        ];
+        index.replace(Mark::Document { base, file }, chunks);
+    }
+    let places = [
+        (base, file, 0),
+        (base, file, 1),
+        (base, file, 9),
+        (other, file, 0),
+    ];
+    let look_up = |scope: &Scope, query: &Query| {
+        let parsed = parse(&query.text, false);
+        let state = State::over(1, &index.files).unwrap();
+        let mut hits = state.chunks(scope, query, &parsed, &places).unwrap();
+        hits.sort_by(|a, b| a.item.id.cmp(&b.item.id));
+        hits
+    };
+    let found = |query: &Query| -> Vec<String> {
+        let hits = look_up(&everything(), query).into_iter();
+        hits.map(|hit| hit.item.id).collect()
+    };
+    let [one, draft, foreign] =
+        [(base, 0), (base, 1), (other, 0)].map(|(base, n)| chunk_id(base, file, n));
+    assert_eq!(found(&Query::new("oil")), [&*one, &draft, &foreign]);
+    assert_eq!(found(&Query::new("oil -draft")), [&*one, &foreign]);
+    let mut narrow = Query::new("oil");
+    narrow.filter.knowledge_bases = vec![base];
+    assert_eq!(found(&narrow), [&*one, &draft]);
+    narrow.filter.types = vec!["docx".to_owned()];
+    assert!(found(&narrow).is_empty());
+    let marked = look_up(&everything(), &Query::new("gear"));
+    assert_eq!(marked[0].highlights.len(), 1, "{marked:?}");
+    let no_chunks = Scope::new([ItemKind::Document], Viewer::Everything);
+    assert!(look_up(&no_chunks, &Query::new("oil")).is_empty());
 }
 
 #[test]

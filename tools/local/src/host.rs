@@ -113,7 +113,9 @@ impl Host {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
-        let routes = routes::<api::Routes>().with(options.embedders.clone());
+        let routes = routes::<api::Routes>()
+            .with(options.embedders.clone())
+            .with(search::Indexes::default());
         let router = api::service(routes, app.clone())
             .merge(issuer.routes())
             .layer(axum::middleware::from_fn(refuse_other_hosts));
@@ -208,6 +210,7 @@ pub fn routes<T: Table>() -> T {
         .merge(health::routes())
         .merge(knowledge_bases::routes())
         .merge(orgs::routes())
+        .merge(search::routes())
         .merge(streams::routes())
         .merge(swarms::routes())
         .merge(tasks::routes())

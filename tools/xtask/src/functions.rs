@@ -56,6 +56,7 @@ pub(crate) const API: &[ApiFunction] = &[
     function("health", health::routes),
     function("knowledge-bases", knowledge_bases::routes),
     function("orgs", orgs::routes),
+    function("search", search::routes),
     ApiFunction {
         front: Front::FunctionUrl,
         ..function("streams", streams::routes)

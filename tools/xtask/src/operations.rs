@@ -27,7 +27,7 @@ pub(crate) enum Permission {
     Public,
     /// Anybody with valid credentials, or as the operation itself decides.
     SignedIn,
-    /// Whoever has this scope, by role or by key.
+    /// Whoever has this scope, by role or by key; one of several is joined by ` or `.
     Scope(String),
 }
 
@@ -116,11 +116,15 @@ fn of_document(function: &str, document: &Value) -> Result<Vec<Operation>> {
 }
 
 fn permission(operation: &Value) -> Permission {
-    let Some(required) = operation["security"].as_array().and_then(|all| all.first()) else {
+    let Some(ways) = operation["security"]
+        .as_array()
+        .filter(|ways| !ways.is_empty())
+    else {
         return Permission::Public;
     };
-    match required["bearer"][0].as_str() {
-        Some(scope) => Permission::Scope(scope.to_owned()),
+    let scopes = ways.iter().map(|way| way["bearer"][0].as_str());
+    match scopes.collect::<Option<Vec<&str>>>() {
+        Some(scopes) => Permission::Scope(scopes.join(" or ")),
         None => Permission::SignedIn,
     }
 }
@@ -137,6 +141,9 @@ mod tests {
             "get": { "operationId": "list_a", "security": [{ "bearer": ["a:read"] }] },
             "post": { "operationId": "create_a", "security": [{ "bearer": [] }] },
             "delete": { "operationId": "delete_a" },
+            "patch": { "operationId": "update_a", "security": [
+                { "bearer": ["a:write", "b:read"] }, { "bearer": ["c:write"] },
+            ] },
         } } });
         let read: Vec<String> = of_document("a", &document)
             .unwrap()
@@ -148,6 +155,7 @@ mod tests {
             [
                 "DELETE /v1/a none",
                 "GET /v1/a a:read",
+                "PATCH /v1/a a:write or c:write",
                 "POST /v1/a signed-in"
             ]
         );

@@ -1,9 +1,10 @@
 //! Markers in answers and the places in documents that they stand for.
 
 use domain::execution::{Citation, EffectOutcome, EffectRequest, ShownPassage as Numbered};
-use domain::knowledge::{Chunk, Passage};
+use domain::knowledge::Chunk;
 use domain::tool::Builtin;
 use kernel::{FileId, KnowledgeBaseId};
+use retrieval::FoundChunk;
 use serde::{Deserialize, Serialize};
 use store::objects::ObjectError;
 use store::{Error, Store, Tenant};
@@ -121,10 +122,10 @@ impl Sources {
     }
 
     /// Shows what a search found.
-    pub(crate) fn show_all(&mut self, passages: Vec<Passage>) -> ShownPassages {
-        let show = |passage: Passage| self.show(passage.chunk, Some(passage.score));
+    pub(crate) fn show_all(&mut self, found: Vec<FoundChunk>) -> ShownPassages {
+        let show = |found: FoundChunk| self.show(found.chunk, found.score);
         ShownPassages {
-            passages: passages.into_iter().map(show).collect(),
+            passages: found.into_iter().map(show).collect(),
         }
     }
 

@@ -62,22 +62,15 @@ impl Run<'_> {
             .into_iter()
             .flatten()
             .collect();
-        let found = grounding::passages(
-            &self.runner.store,
-            &self.runner.embedders,
-            self.tenant,
-            bases,
-            &questions,
-            grounding.max_tokens,
-        )
-        .await;
-        let (found, note) = match found {
+        let retriever = self.runner.retriever(self.tenant);
+        let found = grounding::passages(&retriever, bases, &questions, grounding.max_tokens);
+        let (found, note) = match found.await {
             Ok(found) => (found, None),
             Err(SearchError::Read(error)) => return Err(error.into()),
             // The agent answers without them, and whoever looks at the trace sees why.
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
-        let show = |passage: domain::knowledge::Passage| self.sources.shown(passage.chunk);
+        let show = |chunk: domain::knowledge::Chunk| self.sources.shown(chunk);
         Ok(EffectOutcome::Retrieval {
             passages: found.into_iter().map(show).collect(),
             note,

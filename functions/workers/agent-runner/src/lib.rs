@@ -82,11 +82,13 @@ use embedding::Embedders;
 use kernel::env::process_environment;
 use llm::{ChatModel, ModelConfig};
 use outbound::{Client, Limits, Policy};
-use store::Store;
+use retrieval::Retriever;
 use store::budgets::RAISED_JOB;
 use store::conversations::REMOVE_JOB;
 use store::executions::{AUTHORISED_JOB, CANCEL_JOB, RUN_JOB, RunPayload};
 use store::memories::upkeep::CONSOLIDATE_JOB;
+use store::{Store, Tenant};
+use text_index::TextIndex;
 use work::{Attempt, Handler, Outcome};
 
 /// Runs executions. Clones share everything.
@@ -99,7 +101,11 @@ pub struct AgentRunner {
     pub(crate) prices: Arc<PriceMap>,
     /// The models that knowledge bases may have.
     pub(crate) embedders: Embedders,
+    pub(crate) index: TextIndex,
 }
+
+/// How much of the function's disk copies of the orgs' text indexes may take.
+const INDEX_BYTES: u64 = 1024 * 1024 * 1024;
 
 impl AgentRunner {
     /// A runner over a store, with the platform's model, a client for tools and what models cost.
@@ -111,6 +117,7 @@ impl AgentRunner {
         prices: PriceMap,
     ) -> Self {
         Self {
+            index: TextIndex::new(store.clone(), INDEX_BYTES),
             store,
             model,
             outbound,
@@ -124,6 +131,16 @@ impl AgentRunner {
     pub fn with_embedders(mut self, embedders: Embedders) -> Self {
         self.embedders = embedders;
         self
+    }
+
+    /// What agents of an org search with.
+    pub(crate) fn retriever(&self, tenant: Tenant) -> Retriever<'_> {
+        Retriever {
+            store: &self.store,
+            embedders: &self.embedders,
+            index: &self.index,
+            tenant,
+        }
     }
 }
 

@@ -113,8 +113,14 @@ impl Documents {
     }
 }
 
-fn mark(base: KnowledgeBaseId, file: FileId) -> Mark {
+/// What brings a document and its chunks into the index.
+pub(crate) fn mark(base: KnowledgeBaseId, file: FileId) -> Mark {
     Mark::Document { base, file }
+}
+
+/// The id of a chunk as an item.
+pub(crate) fn chunk_id(base: KnowledgeBaseId, file: FileId, ordinal: u32) -> String {
+    format!("{base}/{file}/{ordinal:06}")
 }
 
 fn whole(document: &Document, file: &File) -> Item {
@@ -133,10 +139,7 @@ fn whole(document: &Document, file: &File) -> Item {
 }
 
 fn piece(document: &Document, file: &File, chunk: &Chunk) -> Item {
-    let id = format!(
-        "{}/{}/{:06}",
-        chunk.knowledge_base, chunk.file, chunk.ordinal
-    );
+    let id = chunk_id(chunk.knowledge_base, chunk.file, chunk.ordinal);
     Item {
         title: chunk.document.clone(),
         body: chunk.text.clone(),

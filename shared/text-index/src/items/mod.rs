@@ -2,7 +2,7 @@
 //! [`Indexer`]; a new kind joins by another, in the list of [`indexers`].
 
 mod agents;
-mod documents;
+pub(crate) mod documents;
 mod executions;
 mod swarm_messages;
 mod tasks;

@@ -15,6 +15,7 @@ use super::expand;
 use super::parse::{Parsed, Part};
 use super::{Correction, Filter, Matching, Period, Scope};
 use crate::analysis::Stems;
+use crate::item::ItemKind;
 use crate::schema::{Fields, audience};
 
 /// How much more a word counts in a title, in a heading, by its stem only, …
@@ -104,8 +105,7 @@ impl<'a> Builder<'a> {
             terms: Terms::default(),
             corrections: Vec::new(),
         };
-        let mut clauses: Vec<(Occur, Box<dyn Ask>)> = vec![(Occur::Must, self.visible())];
-        clauses.extend(self.filters(filter).into_iter().map(|f| (Occur::Must, f)));
+        let mut clauses = self.conditions(parsed, filter)?;
         let mut wanted = Vec::new();
         for part in self.telling(&parsed.wanted) {
             wanted.push(self.part(part, typos, &mut built)?);
@@ -114,9 +114,27 @@ impl<'a> Builder<'a> {
             Matching::Any if !wanted.is_empty() => {
                 clauses.push((Occur::Must, Box::new(BooleanQuery::union(wanted))));
             }
-            Matching::Any => {}
+            Matching::Most if !wanted.is_empty() => {
+                let half = wanted.len().div_ceil(2);
+                let most = BooleanQuery::union_with_minimum_required_clauses(wanted, half);
+                clauses.push((Occur::Must, Box::new(most)));
+            }
+            Matching::Any | Matching::Most => {}
             Matching::All => clauses.extend(wanted.into_iter().map(|part| (Occur::Must, part))),
         }
+        built.query = Box::new(BooleanQuery::new(clauses));
+        Ok(built)
+    }
+
+    /// What holds of every hit, whichever words it has: that the viewer may see it, that the filter
+    /// lets it through, and that it has nothing that is not wanted.
+    fn conditions(
+        &self,
+        parsed: &Parsed,
+        filter: &Filter,
+    ) -> tantivy::Result<Vec<(Occur, Box<dyn Ask>)>> {
+        let mut clauses = vec![(Occur::Must, self.visible())];
+        clauses.extend(self.filters(filter).into_iter().map(|f| (Occur::Must, f)));
         for part in &parsed.unwanted {
             let mut ignored = Built {
                 query: Box::new(AllQuery),
@@ -126,8 +144,25 @@ impl<'a> Builder<'a> {
             };
             clauses.push((Occur::MustNot, self.part(part, false, &mut ignored)?));
         }
-        built.query = Box::new(BooleanQuery::new(clauses));
-        Ok(built)
+        Ok(clauses)
+    }
+
+    /// The chunks of some documents of which all this holds, whether they have a word of the query or
+    /// not.
+    pub(crate) fn chunks_of(
+        &self,
+        sources: &BTreeSet<String>,
+        parsed: &Parsed,
+        filter: &Filter,
+    ) -> tantivy::Result<Box<dyn Ask>> {
+        let mut clauses = self.conditions(parsed, filter)?;
+        let chunk = Term::from_field_text(self.fields.kind, ItemKind::Chunk.name());
+        clauses.push((Occur::Must, unscored(Box::new(TermSetQuery::new([chunk])))));
+        let sources = sources
+            .iter()
+            .map(|source| Term::from_field_text(self.fields.source, source));
+        clauses.push((Occur::Must, unscored(Box::new(TermSetQuery::new(sources)))));
+        Ok(Box::new(BooleanQuery::new(clauses)))
     }
 
     /// What the viewer may see whose title has all the words.

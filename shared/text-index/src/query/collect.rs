@@ -1,7 +1,8 @@
-//! The hits of one page: the best that come after a position.
+//! The hits of one page: the best that come after a position. And items that are known by name.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::Column;
@@ -225,6 +226,57 @@ impl SegmentCollector for SegmentPage {
                 position: Position { order, rank },
             })
             .collect()
+    }
+}
+
+/// Collects the items that have one of these ties.
+pub(crate) struct TieCollector(pub Arc<HashSet<u64>>);
+
+pub(crate) struct SegmentTies {
+    wanted: Arc<HashSet<u64>>,
+    segment: SegmentOrdinal,
+    ties: Column<u64>,
+    found: Vec<DocAddress>,
+}
+
+impl Collector for TieCollector {
+    type Fruit = Vec<DocAddress>;
+    type Child = SegmentTies;
+
+    fn for_segment(
+        &self,
+        segment: SegmentOrdinal,
+        reader: &SegmentReader,
+    ) -> tantivy::Result<SegmentTies> {
+        Ok(SegmentTies {
+            wanted: Arc::clone(&self.0),
+            segment,
+            ties: reader.fast_fields().u64(column::TIE)?,
+            found: Vec::new(),
+        })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        false
+    }
+
+    fn merge_fruits(&self, segments: Vec<Vec<DocAddress>>) -> tantivy::Result<Vec<DocAddress>> {
+        Ok(segments.into_iter().flatten().collect())
+    }
+}
+
+impl SegmentCollector for SegmentTies {
+    type Fruit = Vec<DocAddress>;
+
+    fn collect(&mut self, document: DocId, _: Score) {
+        let tie = self.ties.first(document);
+        if tie.is_some_and(|tie| self.wanted.contains(&tie)) {
+            self.found.push(DocAddress::new(self.segment, document));
+        }
+    }
+
+    fn harvest(self) -> Vec<DocAddress> {
+        self.found
     }
 }
 

@@ -14,6 +14,7 @@ use kernel::{AgentId, ConversationId, ExecutionId, FileId, KnowledgeBaseId, Task
 use crate::item::{Item, ItemKind};
 
 pub use collect::Position;
+pub use parse::{plain_text, query_of};
 
 /// The most characters of a query's text.
 pub const MAX_TEXT_CHARS: usize = 1_000;
@@ -91,6 +92,8 @@ pub enum Matching {
     /// One, and the more the better.
     #[default]
     Any,
+    /// Half of them at least.
+    Most,
     /// Every one.
     All,
 }

@@ -1,6 +1,7 @@
 //! From a query's text to what must be in an item. There is no syntax to get wrong: what is not
 //! understood is words.
 
+use super::{MAX_TEXT_CHARS, MAX_WORDS};
 use crate::analysis::{Word, split};
 
 /// A part of a query.
@@ -37,24 +38,89 @@ impl Parsed {
 
 pub(crate) fn parse(text: &str, last_word_is_prefix: bool) -> Parsed {
     let mut parsed = Parsed::default();
-    let mut rest = text.trim_start();
-    while !rest.is_empty() {
-        let (negated, after) = match rest.strip_prefix('-') {
-            Some(after) if !after.starts_with(char::is_whitespace) => (true, after),
-            _ => (false, rest),
-        };
-        let (piece, quoted, left) = piece(after);
-        let ends_here = left.is_empty() && !text.ends_with(char::is_whitespace);
-        let typing = last_word_is_prefix && ends_here && !quoted;
-        let parts = if negated {
+    for piece in pieces(text) {
+        let typing = last_word_is_prefix && piece.is_last && !piece.quoted;
+        let parts = if piece.negated {
             &mut parsed.unwanted
         } else {
             &mut parsed.wanted
         };
-        add(parts, piece, quoted, typing && !negated);
-        rest = left.trim_start();
+        add(parts, piece.text, piece.quoted, typing && !piece.negated);
     }
     parsed
+}
+
+/// What a query says without its signs, and without what it does not want: for whoever reads it as
+/// a sentence.
+#[must_use]
+pub fn plain_text(text: &str) -> String {
+    let wanted = pieces(text).filter(|piece| !piece.negated);
+    let texts: Vec<&str> = wanted
+        .map(|piece| piece.text.trim_end_matches('*'))
+        .filter(|text| !text.is_empty())
+        .collect();
+    texts.join(" ")
+}
+
+/// What somebody said, as a query: as many of its words as a query may have, and none of them read
+/// as a sign. Empty where there is no word.
+#[must_use]
+pub fn query_of(said: &str) -> String {
+    let mut query = String::new();
+    let (mut words_left, mut letters_left) = (MAX_WORDS, MAX_TEXT_CHARS);
+    for piece in said.split(|letter: char| letter.is_whitespace() || letter == '"') {
+        let piece = piece.trim_start_matches('-').trim_end_matches('*');
+        let words = split(piece);
+        let Some(last) = words
+            .get(..words_left.min(words.len()))
+            .and_then(<[Word]>::last)
+        else {
+            continue;
+        };
+        let piece = &piece[..last.end];
+        let letters = piece.chars().count() + 1;
+        if letters > letters_left {
+            break;
+        }
+        letters_left -= letters;
+        words_left -= words.len().min(words_left);
+        if !query.is_empty() {
+            query.push(' ');
+        }
+        query.push_str(piece);
+    }
+    query
+}
+
+/// What stands between two spaces of a query, or between two quotation marks.
+struct Piece<'a> {
+    text: &'a str,
+    negated: bool,
+    quoted: bool,
+    /// Whether the query ends with it, without a space.
+    is_last: bool,
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text.trim_start();
+    let is_open = !text.ends_with(char::is_whitespace);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (negated, after) = match rest.strip_prefix('-') {
+            Some(after) if !after.starts_with(char::is_whitespace) => (true, after),
+            _ => (false, rest),
+        };
+        let (text, quoted, left) = piece(after);
+        rest = left.trim_start();
+        Some(Piece {
+            text,
+            negated,
+            quoted,
+            is_last: left.is_empty() && is_open,
+        })
+    })
 }
 
 /// The next piece of a text, whether it was in quotation marks, and what follows.
@@ -145,7 +211,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_sentence_is_left_of_a_query() {
+        let text = plain_text(r#"Oil "drain plug" filt* -engine -"second hand" INV-7"#);
+        assert_eq!(text, "Oil drain plug filt INV-7");
+        assert_eq!(plain_text("-engine * \"\""), "");
+    }
+
+    #[test]
+    fn a_sentence_becomes_a_query_of_plain_words() {
+        let query = query_of("- What of \"INV-7\"?\n-not* excluded **");
+        assert_eq!(query, "What of INV-7 not excluded");
+        assert!(parse(&query, false).unwanted.is_empty());
+        assert_eq!(query_of("- \" * ?"), "");
+        let long = query_of(&"word ".repeat(500));
+        assert_eq!(parse(&long, false).words(), MAX_WORDS);
+        assert_eq!(
+            parse(&query_of(&"油".repeat(500)), false).words(),
+            MAX_WORDS
+        );
+    }
+
     proptest! {
+        #[test]
+        fn whatever_is_said_can_be_asked(said in "(\\PC{0,30}[ -]?){0,40}") {
+            let query = query_of(&said);
+            let parsed = parse(&query, false);
+            prop_assert!(parsed.words() <= MAX_WORDS && parsed.unwanted.is_empty());
+            prop_assert!(query.chars().count() <= MAX_TEXT_CHARS);
+        }
+
         #[test]
         fn every_text_is_read(text in "\\PC{0,60}", typing: bool) {
             let _ = parse(&text, typing);

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("shared/llm", &["embedding"]),
     (
         "shared/retrieval",
-        &["kernel", "domain", "store", "embedding"],
+        &["kernel", "domain", "store", "embedding", "text-index"],
     ),
     ("shared/text-index", &["kernel", "domain", "work", "store"]),
     (

@@ -120,7 +120,7 @@ fn says(cell: &str, permission: &Permission) -> bool {
     match permission {
         Permission::Public => cell == "none",
         Permission::SignedIn => !cell.is_empty() && cell != "none" && !cell.contains('`'),
-        Permission::Scope(scope) => cell == format!("`{scope}`"),
+        Permission::Scope(_) => cell == written(permission),
     }
 }
 
@@ -128,7 +128,7 @@ fn written(permission: &Permission) -> String {
     match permission {
         Permission::Public => "none".to_owned(),
         Permission::SignedIn => "in words who may call it".to_owned(),
-        Permission::Scope(scope) => format!("`{scope}`"),
+        Permission::Scope(scope) => format!("`{}`", scope.replace(" or ", "` or `")),
     }
 }
 

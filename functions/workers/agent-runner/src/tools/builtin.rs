@@ -91,17 +91,9 @@ fn read<T: for<'de> Deserialize<'de>>(arguments: &Value) -> Result<T, Reply> {
 
 async fn search_knowledge(run: &mut Run<'_>, arguments: SearchArguments) -> Result<Reply, Stop> {
     let limit = arguments.limit.unwrap_or(DEFAULT_PASSAGES);
+    let retriever = run.runner.retriever(run.tenant);
     let bases = &run.spec.knowledge_bases;
-    let found = retrieval::search(
-        &run.runner.store,
-        &run.runner.embedders,
-        run.tenant,
-        bases,
-        &arguments.query,
-        limit,
-    )
-    .await;
-    match found {
+    match retriever.passages(bases, &arguments.query, limit).await {
         Ok(passages) => shown(&run.sources.show_all(passages)),
         Err(SearchError::Read(error)) => Err(error.into()),
         Err(error) => Ok(Reply::error(error.to_string())),
