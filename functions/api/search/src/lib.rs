@@ -28,6 +28,7 @@ mod access;
 mod answer;
 mod asked;
 mod find;
+mod hit;
 mod pages;
 mod query;
 mod request;
