@@ -17,6 +17,7 @@ mod mcp_tools;
 mod memories;
 mod orgs;
 mod results;
+mod search;
 mod sub_agents;
 mod swarms;
 mod tasks;
