@@ -111,7 +111,7 @@ async fn words_meaning_and_both_find_what_they_should() {
         (&json!(null), &json!(100))
     );
     assert_eq!(hits(&both)[0]["heading"], "Parking", "{both}");
-    assert_eq!(distinct(&both, "kind"), ["chunk", "task"]);
+    assert_eq!(distinct(&both, "kind"), ["chunk", "document", "task"]);
     let scores: Vec<f64> = hits(&both)
         .iter()
         .map(|hit| hit["score"].as_f64().expect("a score"))
