@@ -8,7 +8,8 @@ use llm::scripted::{Scripted, Turn};
 use serde_json::{Value, json};
 
 use super::files::bring;
-use crate::support::{Api, Setup, World, ended, eventually, text};
+use crate::support::search::found;
+use crate::support::{Api, Setup, World, ended, eventually, tenant, text};
 
 const HANDBOOK: &[u8] = include_bytes!("../../samples/turbine-maintenance-handbook.pdf");
 const FAQ: &[u8] = b"# Parking\n\nVisitors park their cars behind the boiler house.\n\n\
@@ -260,6 +261,39 @@ async fn an_agent_cites_document_and_page_of_what_it_was_shown_and_nothing_else(
     // It is the place that the search gives.
     let found = search(&admin, &base, "torque of the blade root bolts").await;
     assert_eq!(citation["page"], found[0]["page"]);
+}
+
+#[tokio::test]
+async fn an_agent_finds_by_words_what_its_embedding_model_does_not_know() {
+    let model = Scripted::computed(|request, _| match request.messages.len() {
+        1 => Turn::calls([("search_knowledge", json!({ "query": "ZX4471Q" }))]),
+        _ => Turn::text("It is in the list [1]."),
+    });
+    let world = World::with_model(&model).await;
+    let admin = world.founder("ada").await;
+    let base = base(&admin, "Spares").await;
+    let spares = b"# Spares\n\nThe seal ZX4471Q fits press 4.\n";
+    for (name, content) in [("faq.md", FAQ), ("spares.md", &spares[..])] {
+        let file = bring(&world, &admin, name, content, Some(&base)).await;
+        indexed(&admin, &base, &file).await;
+    }
+    eventually("the word is in the text index", async || {
+        let found = found(world.store(), tenant(&admin), "zx4471q").await;
+        (!found.is_empty()).then_some(())
+    })
+    .await;
+    let body = json!({
+        "name": "Guide", "instructions": "Answer.", "tools": ["search_knowledge"],
+        "knowledge_bases": [base],
+    });
+    let guide = admin.create("/v1/agents", &body).await;
+    let run = json!({ "agent_id": guide["id"], "input": "What is ZX4471Q?" });
+    let execution = admin.create("/v1/executions", &run).await;
+    let execution = ended(&admin, &text(&execution["id"])).await;
+    assert_eq!(
+        execution["citations"][0]["document"], "spares.md",
+        "{execution}"
+    );
 }
 
 /// Two knowledge bases of different models, and one of them on its way to a third, on a host that

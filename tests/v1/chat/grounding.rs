@@ -177,6 +177,32 @@ async fn a_message_that_says_little_is_searched_for_with_the_one_before() {
     assert!(shown.contains("every 500 hours"), "{shown}");
 }
 
+#[tokio::test]
+async fn a_turn_is_shown_what_only_its_words_find_and_nothing_of_other_knowledge_bases() {
+    let spares: &[u8] = b"# Spares\n\nThe seal ZX4471Q fits press 4 and no other.\n";
+    let documents = [("handbook.md", HANDBOOK), ("spares.md", spares)];
+    let library = Library::open(answering("It fits [1]."), &documents, &json!({})).await;
+    let elsewhere: &[u8] = b"# Elsewhere\n\nThe seal ZX4471Q is sold by the dozen.\n";
+    shelve(&library.world, &library.api, &[("elsewhere.md", elsewhere)]).await;
+    eventually("both documents are in the text index", async || {
+        let store = library.world.store();
+        let found = crate::support::search::found(store, tenant(&library.api), "zx4471q").await;
+        (found.len() == 2).then_some(())
+    })
+    .await;
+    let (_, events) = library.ask(json!({ "message": "ZX4471Q?" })).await;
+    let shown = library.shown().expect("passages");
+    assert!(shown.contains("fits press 4 and no other"), "{shown}");
+    assert!(!shown.contains("by the dozen"), "{shown}");
+    let last = &events.last().expect("an end").data;
+    assert_eq!(last["citations"][0]["document"], "spares.md", "{last}");
+    // A word that many texts have is no reason to show one.
+    library
+        .ask(json!({ "message": "ZX9999Q or other zebras in ballrooms?" }))
+        .await;
+    assert_eq!(library.shown(), None);
+}
+
 /// A document that wants to be obeyed.
 const HOSTILE: &[u8] =
     b"# Gearbox oil of press 4\n\nThe gearbox oil of press 4 is changed every 500 \

@@ -27,7 +27,14 @@ async fn garage() -> (World, Api) {
         after the first thousand hours of every season.\n";
     library(&world, &admin, &[("oil.md", document)]).await;
     // A document is called what its first heading says, its chunk by the name of the file.
-    let titles = ["Oil", "Oil done", "Oil one", "Oil three", "Oil two", "oil.md"];
+    let titles = [
+        "Oil",
+        "Oil done",
+        "Oil one",
+        "Oil three",
+        "Oil two",
+        "oil.md",
+    ];
     let body = json!({ "query": "oil", "mode": "text", "filters": { "type": ["high", "low", "normal", "markdown"] } });
     finds(&admin, &body, &titles).await;
     let cancelled =
@@ -97,7 +104,10 @@ async fn filters_narrow_each_other_and_hold_in_every_mode() {
     assert_eq!(filtered(both).await, ["Oil one", "Oil three", "Oil two"]);
     let none = json!({ "type": ["high"], "status": ["cancelled"] });
     assert_eq!(filtered(none).await, Vec::<String>::new());
-    assert_eq!(filtered(json!({ "language": ["eng"] })).await, ["Oil", "oil.md"]);
+    assert_eq!(
+        filtered(json!({ "language": ["eng"] })).await,
+        ["Oil", "oil.md"]
+    );
     let all = search(
         &admin,
         &json!({ "query": "oil", "mode": "text", "limit": 100 }),
