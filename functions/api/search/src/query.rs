@@ -39,8 +39,7 @@ pub(crate) async fn search(
     Json(body): Json<SearchBody>,
 ) -> Result<axum::Json<Answer>, Problem> {
     let begun = Instant::now();
-    let named: Vec<_> = body.kinds.iter().map(|kind| (*kind).into()).collect();
-    let kinds = finder.kinds(&app, &named).await?;
+    let kinds = finder.kinds(&app, &body.named_kinds()).await?;
     let asked = Asked::read(&body, kinds)?;
     let list = asked.list();
     let start = Start::read(&app, &finder.caller, &list, body.cursor.as_deref())?;

@@ -68,6 +68,16 @@ pub(crate) struct SearchBody {
     pub(crate) cursor: Option<String>,
 }
 
+impl SearchBody {
+    /// The kinds that are asked for, in whatever words; none where all are meant.
+    pub(crate) fn named_kinds(&self) -> Vec<ItemKind> {
+        if self.kinds.is_empty() && self.mode == Mode::Semantic {
+            return vec![ItemKind::Chunk];
+        }
+        self.kinds.iter().map(|kind| (*kind).into()).collect()
+    }
+}
+
 const fn yes() -> bool {
     true
 }
