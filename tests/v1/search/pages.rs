@@ -33,7 +33,7 @@ fn is_distinct(ids: &[String]) -> bool {
 }
 
 async fn tasks(api: &Api, names: impl Iterator<Item = usize>) -> Vec<String> {
-    let made = join_all(names.map(async |number| {
+    let made = join_all(names.map(|number| async move {
         let title = format!("Grease pump {number}");
         text(&task(api, &title, "").await["id"])
     }));

@@ -145,12 +145,12 @@ async fn a_key_finds_the_kinds_of_its_scopes_and_is_told_what_it_lacks() {
             assert!(text(&problem["detail"]).contains(other), "{problem}");
         }
         let near = json!({ "query": "password of the gearbox", "mode": "semantic" });
-        let near = machine.post(&path(&machine), &near).await.ok();
-        assert_eq!(
-            !hits(&near).is_empty(),
-            *scope == "knowledge:read",
-            "{scope}: {near}"
-        );
+        let near = machine.post(&path(&machine), &near).await;
+        if *scope == "knowledge:read" {
+            assert!(!hits(&near.ok()).is_empty());
+        } else {
+            near.problem(403, "forbidden");
+        }
     }
     let machine = world
         .machine(&teller.api, &["files:read", "tools:read"])
@@ -205,7 +205,10 @@ async fn what_a_member_said_is_found_by_them_and_by_managers() {
     ] {
         let body = json!({ "mode": "text", "filters": filter });
         assert_eq!(search(&cleo, &body).await["total"], 0);
-        assert_eq!(search(&ben, &body).await["total"], 3);
+        eventually("ben finds the run and both messages", async || {
+            (search(&ben, &body).await["total"] == 3).then_some(())
+        })
+        .await;
     }
 }
 
