@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 
-use kernel::KnowledgeBaseId;
 use kernel::cursor::PageRequest;
 use store::ReadError;
 use text_index::{ChunkPlace, Found, Hit, ItemKind, Query, Scope, Sort};
@@ -135,7 +134,7 @@ impl Retriever<'_> {
                 let chunk = passage.chunk;
                 (chunk.knowledge_base, chunk.file, chunk.ordinal)
             };
-            passages.map(place).collect()
+            passages.into_iter().map(place).collect()
         };
         Ok(rankings.await?.into_iter().map(places).collect())
     }

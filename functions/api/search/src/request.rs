@@ -16,8 +16,8 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) const MAX_VALUE_CHARS: usize = 100;
 
 /// What to look for.
-#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Search, example = json!({
     "query": "gearbox \"oil change\" -draft",
     "kinds": ["chunk", "task"],
@@ -30,18 +30,23 @@ pub(crate) struct SearchBody {
     /// all that the filters let through is found, the newest first.
     #[garde(length(chars, max = MAX_TEXT_CHARS))]
     #[schema(max_length = 1_000)]
+    #[serde(default)]
     pub(crate) query: String,
     #[garde(skip)]
+    #[serde(default)]
     pub(crate) mode: Mode,
     /// The kinds to look for; absent or empty, all that you may see.
     #[garde(length(max = 6))]
     #[schema(max_items = 6)]
+    #[serde(default)]
     pub(crate) kinds: Vec<Kind>,
     #[garde(skip)]
+    #[serde(default)]
     pub(crate) filters: Filters,
     /// What to count hits by.
     #[garde(length(max = 8))]
     #[schema(max_items = 8)]
+    #[serde(default)]
     pub(crate) facets: Vec<FacetName>,
     /// Whether the places are shown where the words are.
     #[garde(skip)]
@@ -49,8 +54,10 @@ pub(crate) struct SearchBody {
     #[serde(default = "yes")]
     pub(crate) highlight: bool,
     #[garde(skip)]
+    #[serde(default)]
     pub(crate) sort: SortBy,
     #[garde(skip)]
+    #[serde(default)]
     pub(crate) matching: MatchingName,
     /// Whether words that nothing has are replaced by near ones.
     #[garde(skip)]
@@ -244,33 +251,43 @@ impl From<Facet> for FacetName {
 /// What hits must be besides. Of the values of one filter one is enough; of several filters each must
 /// hold. An empty list lets everything through, and each has at most 50 values.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[schema(as = SearchFilters)]
 pub(crate) struct Filters {
     /// The state of a document, task or execution.
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) status: Vec<FilterValue>,
     /// Who made it: ids of users, API keys or agents.
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) author: Vec<FilterValue>,
     /// What it is within its kind: a file's format, a task's priority, `input`, `answer` or `swarm`
     /// of a message.
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) r#type: Vec<FilterValue>,
     /// The language of a document and its chunks, by the three letters of ISO 639-3.
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) language: Vec<FilterValue>,
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) knowledge_base: Vec<KnowledgeBaseId>,
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) file: Vec<FileId>,
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) agent: Vec<AgentId>,
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) task: Vec<TaskId>,
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) execution: Vec<ExecutionId>,
     #[schema(max_items = 50)]
+    #[serde(default)]
     pub(crate) conversation: Vec<ConversationId>,
     /// Made at this moment or later.
     pub(crate) created_from: Option<Timestamp>,
