@@ -63,8 +63,8 @@ async fn task(api: &Api, title: &str, description: &str) -> Value {
 }
 
 async fn base(api: &Api, name: &str) -> String {
-    let base = api.create("/v1/knowledge-bases", &json!({ "name": name }));
-    text(&base.await["id"])
+    let body = json!({ "name": name });
+    text(&api.create("/v1/knowledge-bases", &body).await["id"])
 }
 
 /// A knowledge base with documents that can be found in every mode, and their files.
