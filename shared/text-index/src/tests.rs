@@ -147,6 +147,19 @@ fn a_phrase_is_words_in_their_order() {
     assert!(garage.ids(&Query::new("\"plug drain\"")).is_empty());
     assert_eq!(garage.ids(&Query::new("plug -\"drain plug\"")), ["plug"]);
     assert_eq!(garage.ids(&Query::new("oil -filters")), ["oil"]);
+    // Of items in one segment, one that is not excluded stands before the first that is.
+    let mut index = Fixture::with(Vec::new());
+    let mark = index.add(task("none", "", ""));
+    let items = [
+        ("a", "oil"),
+        ("b", "oil from the drain plug"),
+        ("c", "oil plug drain"),
+    ];
+    let items = items.map(|(id, body)| task(id, "", body));
+    index.replace(mark, items.to_vec());
+    let mut found = index.ids(&Query::new("oil -\"drain plug\""));
+    found.sort();
+    assert_eq!(found, ["a", "c"]);
 }
 
 #[test]

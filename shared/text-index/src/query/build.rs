@@ -11,6 +11,7 @@ use tantivy::query::{
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Searcher, Term};
 
+use super::excluded::Excluded;
 use super::expand;
 use super::parse::{Parsed, Part};
 use super::{Correction, Filter, Matching, Period, Scope};
@@ -142,7 +143,8 @@ impl<'a> Builder<'a> {
                 terms: Terms::default(),
                 corrections: Vec::new(),
             };
-            clauses.push((Occur::MustNot, self.part(part, false, &mut ignored)?));
+            let part = self.part(part, false, &mut ignored)?;
+            clauses.push((Occur::MustNot, Box::new(Excluded(part))));
         }
         Ok(clauses)
     }

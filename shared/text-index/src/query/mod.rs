@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod collect;
+pub(crate) mod excluded;
 pub(crate) mod expand;
 pub(crate) mod highlight;
 pub(crate) mod parse;
