@@ -13,7 +13,7 @@ use crate::request::{FacetName, Mode};
 
 /// A page of what was found.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SearchAnswer)]
+#[schema(as = SearchResults)]
 pub(crate) struct Answer {
     pub(crate) mode: Mode,
     /// The rankings that took part.
