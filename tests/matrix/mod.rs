@@ -39,6 +39,14 @@ pub fn spends_it(operation: &Operation) -> bool {
         )
 }
 
+/// Whether each scope of an operation lets in by itself, whatever is asked for.
+pub fn one_is_enough(operation: &Operation) -> bool {
+    matches!(
+        operation.id.as_str(),
+        "suggest_searches" | "click_search_hit"
+    )
+}
+
 #[test]
 fn every_operation_has_a_row_and_every_row_an_operation() {
     let operations = operations(&document());

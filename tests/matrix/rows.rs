@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{self, Fixture};
 use crate::support::operations::Operation;
-use crate::support::{Api, World};
+use crate::support::{Api, World, text};
 
 type Body = fn(&Fixture) -> Value;
 type Prepare = for<'a> fn(&'a World, &'a Fixture) -> BoxFuture<'a, ()>;
+type Own = for<'a> fn(&'a Api, &'a Fixture) -> BoxFuture<'a, Option<(&'static str, String)>>;
 
 /// How one operation is called.
 #[derive(Clone, Copy)]
@@ -22,6 +23,8 @@ pub struct Row {
     pub body: Option<Body>,
     /// What has to be done before it can succeed.
     prepare: Option<Prepare>,
+    /// What is the caller's own and nobody else's: the parameter of the path, and its id.
+    own: Option<Own>,
 }
 
 impl Row {
@@ -30,6 +33,7 @@ impl Row {
             operation,
             body: None,
             prepare: None,
+            own: None,
         }
     }
 
@@ -44,6 +48,25 @@ impl Row {
         Self {
             prepare: Some(prepare),
             ..self
+        }
+    }
+
+    const fn of_callers_own(self, own: Own) -> Self {
+        Self {
+            own: Some(own),
+            ..self
+        }
+    }
+
+    /// The path for this caller: to their own thing, where others have none of it.
+    pub async fn path(&self, operation: &Operation, caller: &Api, fixture: &Fixture) -> String {
+        let own = match self.own {
+            Some(own) => own(caller, fixture).await,
+            None => None,
+        };
+        match own {
+            Some((parameter, id)) => fixture.path_with(&operation.path, parameter, &id),
+            None => fixture.path(&operation.path),
         }
     }
 
@@ -296,6 +319,11 @@ pub const ROWS: &[Row] = &[
             "limit": 5,
         })
     }),
+    Row::of("click_search_hit")
+        .body(|_| json!({ "kind": "task", "id": "tsk_1", "position": 1 }))
+        .of_callers_own(|caller, fixture| own_search(caller, fixture).boxed()),
+    Row::of("suggest_searches"),
+    Row::of("get_search_analytics"),
     Row::of("search_knowledge_base").body(|_| json!({ "query": "oil", "limit": 3 })),
     Row::of("list_audit_entries"),
     Row::of("search_audit_entries").body(|_| {
@@ -328,6 +356,25 @@ async fn assign(fixture: &Fixture) {
     let path = fixture.path("/v1/tasks/{task_id}/assign");
     let body = json!({ "agent_id": fixture.id("agent_id") });
     fixture.admin.post(&path, &body).await.ok();
+}
+
+/// A search of the caller's with hits, if they may search: by meaning as well, or else by nothing, which
+/// finds all that they may see.
+async fn own_search(caller: &Api, fixture: &Fixture) -> Option<(&'static str, String)> {
+    let path = fixture.path("/v1/orgs/{org_id}/search");
+    let mut id = None;
+    for body in [json!({ "mode": "text" }), json!({ "query": "oil" })] {
+        let answer = caller.post(&path, &body).await;
+        if !answer.status.is_success() {
+            return None;
+        }
+        let answer = answer.json();
+        id = Some(("search_id", text(&answer["search_id"])));
+        if answer["total"] != 0 {
+            break;
+        }
+    }
+    id
 }
 
 async fn take_out(fixture: &Fixture) {

@@ -117,6 +117,10 @@ impl Fixture {
         let link = text(&api.create(&path, &json!({})).await["path"]);
         self.link = link.rsplit('/').next().unwrap_or_default().to_owned();
         self.set_budgets(5_000_000).await;
+        let search = self.path("/v1/orgs/{org_id}/search");
+        // By meaning as well, so that the number of its hits is not known.
+        let search = api.post(&search, &json!({ "query": "oil" })).await.ok();
+        self.ids.insert("search_id", text(&search["search_id"]));
     }
 
     /// Makes a swarm of the two agents, with a run that waits for people and was told something.
@@ -365,6 +369,14 @@ impl Fixture {
     pub fn path(&self, template: &str) -> String {
         fill(template, |parameter| {
             self.id(meant(template, parameter)).to_owned()
+        })
+    }
+
+    /// The same, with another id for one parameter.
+    pub fn path_with(&self, template: &str, other: &str, id: &str) -> String {
+        fill(template, |parameter| match parameter {
+            parameter if parameter == other => id.to_owned(),
+            parameter => self.id(meant(template, parameter)).to_owned(),
         })
     }
 

@@ -3,19 +3,27 @@
 
 use std::sync::Arc;
 
-use api::{ApiConfig, App};
+use api::{ApiConfig, App, Routes};
 use axum::Router;
 use axum::body::Body;
+use embedding::Embedders;
 use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use kernel::{Clock, ManualClock, SystemClock, Timestamp};
 use serde_json::Value;
 use store::clients::LocalEndpoints;
-use store::{Clients, Store};
+use store::{Clients, Store, StoreConfig};
 use tower::ServiceExt as _;
 
 use super::client::Answer;
 use super::world::World;
+
+/// The operations of every function, with the models and indexes that they need beside them.
+pub fn routes() -> Routes {
+    local::host::routes::<Routes>()
+        .with(Embedders::default())
+        .with(search::Indexes::default())
+}
 
 /// An instance as Lambda would start another.
 #[derive(Clone)]
@@ -32,7 +40,7 @@ impl Instance {
 
     /// An instance of every function, whose clock stands at `now`.
     pub fn at(world: &World, now: Timestamp) -> Self {
-        Self::new(world, now, |app| api::service(local::host::routes(), app))
+        Self::new(world, now, |app| api::service(routes(), app))
     }
 
     /// An instance of something else, over the same state.
@@ -53,7 +61,18 @@ impl Instance {
             secret_access_key: "none".to_owned(),
         });
         Self::over(world, clients, SystemClock.now(), |app| {
-            api::service(local::host::routes(), app)
+            api::service(routes(), app)
+        })
+    }
+
+    /// An instance that is configured otherwise.
+    pub fn with_config(world: &World, change: impl FnOnce(&mut StoreConfig)) -> Self {
+        let mut config = world.store().config().clone();
+        change(&mut config);
+        let clients = world.store().clients().clone();
+        let now = SystemClock.now();
+        Self::configured(world, clients, config, now, |app| {
+            api::service(routes(), app)
         })
     }
 
@@ -67,8 +86,18 @@ impl Instance {
         now: Timestamp,
         service: impl FnOnce(App) -> Router,
     ) -> Self {
-        let clock = ManualClock::at(now);
         let config = world.store().config().clone();
+        Self::configured(world, clients, config, now, service)
+    }
+
+    fn configured(
+        world: &World,
+        clients: Clients,
+        config: StoreConfig,
+        now: Timestamp,
+        service: impl FnOnce(App) -> Router,
+    ) -> Self {
+        let clock = ManualClock::at(now);
         let vault = world.store().vault().clone();
         let store = Store::new(clients, config, Arc::new(clock.clone())).with_vault(vault);
         let app = world.host.app();

@@ -12,13 +12,14 @@ use domain::knowledge::{Document, KnowledgeBase};
 use domain::memory::Memory;
 use domain::org::{Invitation, Member, Org};
 use domain::permission::Permission;
+use domain::search::analytics::SearchAnalytics;
 use domain::swarm::Swarm;
 use domain::task::Task;
 use domain::tool::Tool;
 use domain::viewer::Viewer;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, ExecutionId, FileId, InvitationId,
-    KnowledgeBaseId, MemoryId, OrgId, SwarmId, TaskId, ToolId, UserId,
+    KnowledgeBaseId, MemoryId, OrgId, SearchId, SwarmId, TaskId, ToolId, UserId,
 };
 use store::{ReadError, Store, Tenant};
 
@@ -382,5 +383,15 @@ resource!(
     "audit entry",
     AuditRead,
     AuditRead,
+    |_store, _tenant, _id, _path| { Ok(None) }
+);
+// What searches tell together: there is no id to name it by, and nobody may change it.
+resource!(
+    SearchAnalytics,
+    SearchId,
+    "search_id",
+    "analytics of searches",
+    SearchAnalyticsRead,
+    SearchAnalyticsRead,
     |_store, _tenant, _id, _path| { Ok(None) }
 );

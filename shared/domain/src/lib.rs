@@ -19,6 +19,7 @@ pub mod memory;
 pub mod org;
 pub mod permission;
 pub mod price;
+pub mod search;
 pub mod swarm;
 pub mod task;
 pub mod tool;

@@ -66,6 +66,8 @@ permissions! {
     KnowledgeRead, "knowledge:read", Member;
     /// Create, fill, change and delete knowledge bases.
     KnowledgeWrite, "knowledge:write", Manager;
+    /// See what the searches of the org tell together.
+    SearchAnalyticsRead, "search-analytics:read", Manager;
     /// See budgets and their ledgers.
     BudgetRead, "budgets:read", Manager;
     /// Set, raise, lower and remove budgets.
@@ -183,6 +185,7 @@ files:read       x x x x x
 files:write      x x x - x
 knowledge:read   x x x x x
 knowledge:write  - x x - x
+search-analytics:read - x x x x
 budgets:read     - x x x x
 budgets:write    - - x - x
 audit:read       - - x x x";

@@ -172,6 +172,8 @@ define_ids! {
     FileId, "fil", "file";
     /// A set of files that agents may search.
     KnowledgeBaseId, "kb", "knowledge base";
+    /// A question that somebody put to a search.
+    SearchId, "sea", "search";
     /// A background job.
     JobId, "job", "job";
     /// Something that happened.

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod credits;
 pub mod cursor;
+pub mod day;
 pub mod digest;
 pub mod env;
 pub mod ids;
@@ -12,4 +13,5 @@ pub mod signing;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use credits::MicroCredits;
+pub use day::Day;
 pub use ids::*;

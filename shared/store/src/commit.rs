@@ -131,8 +131,8 @@ enum Op {
     },
     Add {
         key: Key,
-        attribute: &'static str,
-        amount: i64,
+        /// Numbers are added to counters, sets to sets.
+        add: Vec<(String, AttributeValue)>,
         set: Vec<(&'static str, AttributeValue)>,
     },
     Account(Box<AccountChange>),
@@ -266,21 +266,25 @@ impl Commit {
 
     /// Adds to a counter, which begins at 0, and sets attributes beside it.
     pub(crate) fn add(
-        mut self,
+        self,
         key: Key,
         attribute: &'static str,
         amount: i64,
         set: Vec<(&'static str, AttributeValue)>,
     ) -> Self {
-        self.items.push((
-            Op::Add {
-                key,
-                attribute,
-                amount,
-                set,
-            },
-            Refusal::Never,
-        ));
+        let amount = AttributeValue::N(amount.to_string());
+        self.add_all(key, vec![(attribute.to_owned(), amount)], set)
+    }
+
+    /// Adds to several attributes of a row, of which there is at least one: numbers to counters,
+    /// which begin at 0, and sets to sets. Sets other attributes beside them.
+    pub(crate) fn add_all(
+        mut self,
+        key: Key,
+        add: Vec<(String, AttributeValue)>,
+        set: Vec<(&'static str, AttributeValue)>,
+    ) -> Self {
+        self.items.push((Op::Add { key, add, set }, Refusal::Never));
         self
     }
 
@@ -540,18 +544,18 @@ impl Store {
                     .set_expression_attribute_values(values);
                 builder.condition_check(built(check.build())).build()
             }
-            Op::Add {
-                key,
-                attribute,
-                amount,
-                set,
-            } => {
+            Op::Add { key, add, set } => {
                 let mut update = Update::builder()
                     .table_name(table(key))
-                    .set_key(Some(key_item(key)))
-                    .expression_attribute_names("#counter", *attribute)
-                    .expression_attribute_values(":amount", AttributeValue::N(amount.to_string()));
-                let mut expression = "ADD #counter :amount".to_owned();
+                    .set_key(Some(key_item(key)));
+                let mut expression = String::new();
+                for (index, (name, value)) in add.iter().enumerate() {
+                    expression.push_str(if index == 0 { "ADD " } else { ", " });
+                    expression.push_str(&format!("#add{index} :add{index}"));
+                    update = update
+                        .expression_attribute_names(format!("#add{index}"), name)
+                        .expression_attribute_values(format!(":add{index}"), value.clone());
+                }
                 for (index, (name, value)) in set.iter().enumerate() {
                     expression.push_str(if index == 0 { " SET " } else { ", " });
                     expression.push_str(&format!("#set{index} = :set{index}"));

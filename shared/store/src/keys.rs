@@ -5,9 +5,9 @@
 use domain::budget::Account;
 use domain::event::Actor;
 use kernel::{
-    AgentId, ApiKeyId, ApprovalId, ConversationId, EventId, ExecutionId, FileId, InvitationId,
-    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SwarmId, TaskId, Timestamp,
-    ToolId, UserId,
+    AgentId, ApiKeyId, ApprovalId, ConversationId, Day, EventId, ExecutionId, FileId, InvitationId,
+    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SearchId, SwarmId, TaskId,
+    Timestamp, ToolId, UserId,
 };
 
 use crate::config::Table;
@@ -861,6 +861,35 @@ pub(crate) fn stats_seen(org: OrgId, event: EventId) -> Key {
     key(Table::Metrics, format!("ORG#{org}#SEEN"), event)
 }
 
+// Searches. Each lies with who asked, so that nobody comes by another's.
+
+pub(crate) fn search(org: OrgId, by: Actor, search: SearchId) -> Key {
+    key(
+        Table::Ephemeral,
+        format!("ORG#{org}#SEARCH#{}", name(by)),
+        search,
+    )
+}
+
+pub(crate) fn searches_of(org: OrgId, by: Actor) -> Collection {
+    collection(Table::Ephemeral, format!("ORG#{org}#SEARCH#{}", name(by)))
+}
+
+/// What was counted of a day's searches, in one of several parts: searches at the same moment would
+/// wait for each other at a single row.
+pub(crate) fn search_counts(org: OrgId, part: u32, day: Day) -> Key {
+    key(Table::Metrics, format!("ORG#{org}#SEARCHES#{part:02}"), day)
+}
+
+/// What was counted of one query on a day, by the digest of the query.
+pub(crate) fn searched_query(org: OrgId, day: Day, digest: &str) -> Key {
+    key(
+        Table::Ephemeral,
+        format!("ORG#{org}#SEARCHED#{day}"),
+        digest,
+    )
+}
+
 // Budgets and their ledgers.
 
 /// Agents sort before the org, and the org before executions, of which there are many.
@@ -1005,6 +1034,13 @@ mod tests {
             audit_seen(o, v),
             agent_stats(o, a),
             stats_seen(o, v),
+            search(o, Actor::User { id: u }, SearchId::from_u128(9)),
+            search_counts(o, 3, Day::of(Timestamp::from_millis(1_767_225_600_000))),
+            searched_query(
+                o,
+                Day::of(Timestamp::from_millis(1_767_225_600_000)),
+                "abcdef",
+            ),
             budget(o, &Account::Org),
             budget(o, &Account::Agent { id: a }),
             budget(o, &Account::Execution { id: e }),
@@ -1083,6 +1119,7 @@ mod tests {
             approvals_in_state(o, "pending"),
             approvals_of_execution(o, e),
             audit_entries(o),
+            searches_of(o, Actor::User { id: u }),
             budgets(o),
             ledger(o, &Account::Agent { id: a }),
             data_keys(o),

@@ -53,6 +53,7 @@ pub mod orgs;
 pub mod read;
 pub mod record;
 mod rows;
+pub mod searches;
 pub mod stats;
 #[cfg(test)]
 mod stored_form;

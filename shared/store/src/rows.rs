@@ -63,6 +63,35 @@ impl Store {
         }
     }
 
+    /// The items of a partition from `first` to `last`, both included, read consistently.
+    pub(crate) async fn items_between(
+        &self,
+        first: &Key,
+        last: &Key,
+    ) -> Result<Vec<Item>, ReadError> {
+        let mut found = Vec::new();
+        let mut start = None;
+        loop {
+            let query = self
+                .clients
+                .dynamo
+                .query()
+                .table_name(self.config.table(last.table))
+                .consistent_read(true)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+                .expression_attribute_values(":pk", AttributeValue::S(last.pk.clone()))
+                .expression_attribute_values(":first", AttributeValue::S(first.sk.clone()))
+                .expression_attribute_values(":last", AttributeValue::S(last.sk.clone()))
+                .set_exclusive_start_key(start.take());
+            let output = Box::pin(query.send()).await.map_err(ReadError::sdk)?;
+            found.extend(output.items.unwrap_or_default());
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     async fn write_all(&self, table: Table, requests: Vec<WriteRequest>) -> Result<(), ReadError> {
         let mut requests = requests.into_iter();
         loop {

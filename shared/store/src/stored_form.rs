@@ -13,6 +13,7 @@ use domain::execution::{Effect, Execution, StreamEntry};
 use domain::file::{File, FileLink, FileVersion};
 use domain::knowledge::{Chunk, Document, KnowledgeBase};
 use domain::org::{Invitation, Member, Org};
+use domain::search::Search;
 use domain::swarm::{Swarm, SwarmMessage};
 use domain::task::Task;
 use domain::tool::Tool;
@@ -395,6 +396,22 @@ fn swarms_and_their_messages() {
         "org": ORG, "execution": EXECUTION, "step": 2, "call": 0,
         "request": { "kind": "model", "model": "openai::gpt", "messages_through": 17 },
         "started_at": AT, "attempts": 1,
+    }));
+}
+
+#[test]
+fn searches() {
+    unchanged::<Search>(&json!({
+        "id": "sea_0000000000000000000000000j", "org": ORG, "by": by_user(), "mode": "hybrid",
+        "text": "Gearbox  oil", "kinds": ["chunk", "task"], "filters": ["status"], "total": 12,
+        "shown": 10, "took_ms": 31,
+        "clicks": [{ "kind": "task", "id": TASK, "position": 2, "at": AT }],
+        "tracked": true, "at": AT, "expires_at": 1_775_001_600, "version": 2,
+    }));
+    unchanged::<Search>(&json!({
+        "id": "sea_0000000000000000000000000j", "org": ORG, "by": { "kind": "api_key", "id": KEY },
+        "mode": "semantic", "text": "", "kinds": [], "filters": [], "shown": 0, "took_ms": 0,
+        "clicks": [], "tracked": false, "at": AT, "expires_at": 1_775_001_600, "version": 1,
     }));
 }
 

@@ -1,9 +1,13 @@
 //! `/v1/orgs/{org_id}/search`: what is found, in which order, and by whom.
 
+mod analytics;
 mod bad_searches;
 mod filters;
+mod isolation;
+mod log;
 mod modes;
 mod pages;
+mod suggest;
 mod visibility;
 
 use serde_json::{Value, json};

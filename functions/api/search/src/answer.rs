@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::Listing;
+use kernel::SearchId;
 use serde::Serialize;
 use text_index::{Correction, FacetCounts, Hit};
 use utoipa::ToSchema;
@@ -15,6 +16,10 @@ use crate::request::{FacetName, Mode};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SearchResults)]
 pub(crate) struct Answer {
+    /// Under which the search is kept, for its clicks; further pages have that of the first. Absent
+    /// where the search could not be noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) search_id: Option<SearchId>,
     pub(crate) mode: Mode,
     /// The rankings that took part.
     pub(crate) rankings: Vec<RankingName>,
@@ -45,9 +50,16 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// A page as it is answered.
-    pub(crate) fn new(mode: Mode, summary: Summary, listing: Listing<Hit>, took: Duration) -> Self {
+    pub(crate) fn new(
+        search_id: Option<SearchId>,
+        mode: Mode,
+        summary: Summary,
+        listing: Listing<Hit>,
+        took: Duration,
+    ) -> Self {
         let words = summary.words;
         Self {
+            search_id,
             mode,
             rankings: summary.rankings,
             hits: listing.items.into_iter().map(FoundHit::from).collect(),

@@ -123,7 +123,7 @@ fn without_meaning(error: &MeaningError) -> String {
     format!("Found by words alone. {error}")
 }
 
-fn index_problem(error: text_index::Error) -> Problem {
+pub(crate) fn index_problem(error: text_index::Error) -> Problem {
     match error {
         text_index::Error::TooLong => Problem::invalid_field("/query", error.to_string()),
         text_index::Error::Outdated => Problem::new(

@@ -3,10 +3,14 @@
 //! | method | path | permission | file |
 //! |---|---|---|---|
 //! | POST | `/v1/orgs/{org_id}/search` | `knowledge:read` or `agents:read` or `tasks:read` or `executions:read` | `query.rs` |
+//! | POST | `/v1/orgs/{org_id}/search/{search_id}/clicks` | `knowledge:read` or `agents:read` or `tasks:read` or `executions:read` | `clicks.rs` |
+//! | GET | `/v1/orgs/{org_id}/search/suggest` | `knowledge:read` or `agents:read` or `tasks:read` or `executions:read` | `suggest.rs` |
+//! | GET | `/v1/orgs/{org_id}/search/analytics` | `search-analytics:read` | `analytics.rs` |
 //!
 //! What is found are the kinds whose scope the caller has ([`access`]): documents and chunks with
 //! `knowledge:read`, agents, tasks, and with `executions:read` executions and messages. Whoever has
-//! none of them is refused, and so is who asks for a kind without its scope.
+//! none of them is refused, and so is who asks for a kind without its scope. What is kept of a search
+//! ([`searched`]) belongs to who made it, and others are told sums.
 //!
 //! ```text
 //! request ─► asked: what is meant, or which fields are wrong
@@ -25,14 +29,18 @@ use store::Store;
 use text_index::TextIndex;
 
 mod access;
+mod analytics;
 mod answer;
 mod asked;
+mod clicks;
 mod find;
 mod hit;
+mod own;
 mod pages;
 mod query;
 mod request;
 mod searched;
+mod suggest;
 
 /// How much of the function's disk copies of the orgs' text indexes may take.
 const INDEX_BYTES: u64 = 768 * 1024 * 1024;
@@ -62,5 +70,9 @@ pub fn from_environment() -> Result<Routes, lambda::Error> {
 /// [`Routes::with`].
 #[must_use]
 pub fn routes<T: Table>() -> T {
-    T::new().routes(routes!(query::search))
+    T::new()
+        .routes(routes!(query::search))
+        .routes(routes!(clicks::click))
+        .routes(routes!(suggest::suggest))
+        .routes(routes!(analytics::analytics))
 }

@@ -4,14 +4,19 @@
 //! changed. A fused ranking has no such positions: what comes in between shifts ranks. So its cursor
 //! says which hits were shown, and a page is the best of those that were not; nothing is shown
 //! twice, and there are no more pages once as many were shown as the ranking is deep.
+//!
+//! Either says also of which search it is a page, as that is kept: a further page is none of its own.
 
 use api::{App, Caller, Paging, Problem};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kernel::SearchId;
 use kernel::cursor::{Cursor, Page};
 use retrieval::hybrid::DEPTH;
 use text_index::{Hit, ItemKind, Position};
 
+/// What stands between the id of the search and where its page begins.
+const OF_SEARCH: char = '@';
 /// What stands before the two kinds of cursors.
 const POSITION: &str = "p";
 const SHOWN: &str = "s";
@@ -27,7 +32,7 @@ pub(crate) enum Start {
 }
 
 impl Start {
-    /// Reads the cursor of a request.
+    /// Reads the cursor of a request, and of which search it is, if that could be noted.
     ///
     /// # Errors
     /// 422 if it is none of this search in this org.
@@ -36,14 +41,15 @@ impl Start {
         caller: &Caller,
         list: &str,
         cursor: Option<&str>,
-    ) -> Result<Self, Problem> {
+    ) -> Result<(Option<SearchId>, Self), Problem> {
         let refused = || Problem::invalid_field("/cursor", "is not a cursor of this search");
         let paging = Paging::new(None, cursor.map(str::to_owned));
         let page = paging.request(app, caller, list).map_err(|_| refused())?;
-        match page.after {
-            None => Ok(Self::First),
-            Some(cursor) => Self::of(cursor.sort_key()).ok_or_else(refused),
-        }
+        let Some(cursor) = page.after else {
+            return Ok((None, Self::First));
+        };
+        let (search, start) = parted(cursor.sort_key());
+        Ok((search, Self::of(start).ok_or_else(refused)?))
     }
 
     fn of(text: &str) -> Option<Self> {
@@ -74,6 +80,26 @@ impl Start {
             }
         }
         .map(Cursor::after)
+    }
+}
+
+/// The id of a search and where one of its pages begins.
+fn parted(text: &str) -> (Option<SearchId>, &str) {
+    match text.split_once(OF_SEARCH) {
+        Some((search, start)) => (search.parse().ok(), start),
+        None => (None, text),
+    }
+}
+
+/// The same page, of this search.
+pub(crate) fn of_search(page: Page<Hit>, search: Option<SearchId>) -> Page<Hit> {
+    let named = |cursor: Cursor| match search {
+        Some(search) => Cursor::after(format!("{search}{OF_SEARCH}{}", cursor.sort_key())),
+        None => cursor,
+    };
+    Page {
+        items: page.items,
+        next: page.next.map(named),
     }
 }
 
@@ -164,12 +190,28 @@ mod tests {
             shown += page.items.len();
             let Some(next) = start(&page) else { break };
             let key = SigningKey::ephemeral();
+            let page = of_search(page, Some(SearchId::from_u128(u128::MAX)));
             let cursor = page.next.expect("more").seal(&key, "list");
             assert!(cursor.len() <= api::MAX_CURSOR_CHARS, "{}", cursor.len());
             from = next;
         }
         assert_eq!(shown, DEPTH);
         assert_eq!(page_of(hits(0..DEPTH), &Start::First, DEPTH).next, None);
+    }
+
+    #[test]
+    fn a_page_knows_of_which_search_it_is() {
+        let id = SearchId::from_u128(7);
+        let page = || page_of(hits(0..3), &Start::First, 1);
+        let plain = page().next.expect("more");
+        assert_eq!(parted(plain.sort_key()), (None, plain.sort_key()));
+        let named = of_search(page(), Some(id)).next.expect("more");
+        assert_eq!(parted(named.sort_key()), (Some(id), plain.sort_key()));
+        assert_eq!(of_search(page(), None).next, Some(plain));
+        assert_eq!(
+            of_search(page_of(hits(0..1), &Start::First, 1), Some(id)).next,
+            None
+        );
     }
 
     #[test]

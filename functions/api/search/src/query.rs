@@ -12,7 +12,7 @@ use crate::access::Finder;
 use crate::answer::Answer;
 use crate::asked::Asked;
 use crate::find::find;
-use crate::pages::Start;
+use crate::pages::{Start, of_search};
 use crate::request::SearchBody;
 use crate::searched::{Searched, note};
 
@@ -42,7 +42,7 @@ pub(crate) async fn search(
     let kinds = finder.kinds(&app, &body.named_kinds()).await?;
     let asked = Asked::read(&body, kinds)?;
     let list = asked.list();
-    let start = Start::read(&app, &finder.caller, &list, body.cursor.as_deref())?;
+    let (noted, start) = Start::read(&app, &finder.caller, &list, body.cursor.as_deref())?;
     let retriever = Retriever {
         store: app.store(),
         embedders: &embedders,
@@ -50,12 +50,23 @@ pub(crate) async fn search(
         tenant: finder.caller.tenant(),
     };
     let (page, summary) = find(&retriever, &finder.scope(), &asked, &start).await?;
-    let listing = Listing::new(&app, &finder.caller, &list, page);
-    let answer = Answer::new(body.mode, summary, listing, begun.elapsed());
-    note(&Searched {
-        kinds: &asked.query.filter.kinds,
-        answer: &answer,
-        is_first_page: body.cursor.is_none(),
-    });
-    Ok(axum::Json(answer))
+    let took = begun.elapsed();
+    let search = match start {
+        Start::First => {
+            let searched = Searched {
+                caller: &finder.caller,
+                body: &body,
+                kinds: &asked.query.filter.kinds,
+                total: summary.total,
+                shown: page.items.len(),
+                took,
+            };
+            note(&app, &searched).await
+        }
+        Start::After(_) | Start::Shown(_) => noted,
+    };
+    let listing = Listing::new(&app, &finder.caller, &list, of_search(page, search));
+    Ok(axum::Json(Answer::new(
+        search, body.mode, summary, listing, took,
+    )))
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
+pub(crate) use domain::search::SearchMode as Mode;
 use garde::Validate;
 use kernel::{AgentId, ConversationId, ExecutionId, FileId, KnowledgeBaseId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -91,20 +92,6 @@ const fn yes() -> bool {
 
 const fn default_limit() -> u32 {
     25
-}
-
-/// Which way hits are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = SearchMode)]
-pub(crate) enum Mode {
-    /// By words.
-    Text,
-    /// By meaning: chunks, and nothing else.
-    Semantic,
-    /// Both, fused by rank. What only words can answer, they answer alone.
-    #[default]
-    Hybrid,
 }
 
 /// The order of hits. Times come with a minus for the newest first.
@@ -297,6 +284,31 @@ pub(crate) struct Filters {
     pub(crate) updated_from: Option<Timestamp>,
     /// Changed before this moment.
     pub(crate) updated_before: Option<Timestamp>,
+}
+
+impl Filters {
+    /// The names of those that are set.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        let is_set = |values: usize| values > 0;
+        [
+            ("status", is_set(self.status.len())),
+            ("author", is_set(self.author.len())),
+            ("type", is_set(self.r#type.len())),
+            ("language", is_set(self.language.len())),
+            ("knowledge_base", is_set(self.knowledge_base.len())),
+            ("file", is_set(self.file.len())),
+            ("agent", is_set(self.agent.len())),
+            ("task", is_set(self.task.len())),
+            ("execution", is_set(self.execution.len())),
+            ("conversation", is_set(self.conversation.len())),
+            ("created_from", self.created_from.is_some()),
+            ("created_before", self.created_before.is_some()),
+            ("updated_from", self.updated_from.is_some()),
+            ("updated_before", self.updated_before.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_set)| is_set.then_some(name))
+    }
 }
 
 /// A value that a filter lets through: 1 to 100 characters.
