@@ -1,6 +1,8 @@
 //! One row for each operation: how a valid request for it is made. A new operation gets a row
 //! here, or the matrix fails.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::Method;
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{self, Fixture};
 use crate::support::operations::Operation;
-use crate::support::{Api, World, text};
+use crate::support::{Api, World, text, within};
 
 type Body = fn(&Fixture) -> Value;
 type Prepare = for<'a> fn(&'a World, &'a Fixture) -> BoxFuture<'a, ()>;
@@ -296,7 +298,7 @@ pub const ROWS: &[Row] = &[
         .body(|_| json!({ "name": "Handbooks", "description": "For technicians." })),
     Row::of("get_knowledge_base"),
     Row::of("update_knowledge_base").body(|_| json!({ "name": "Manuals" })),
-    Row::of("delete_knowledge_base").after(|_, fixture| take_out(fixture).boxed()),
+    Row::of("delete_knowledge_base").after(|_, fixture| empty(fixture).boxed()),
     Row::of("list_documents"),
     Row::of("add_document")
         .body(|fixture| json!({ "file_id": fixture.id("file_id") }))
@@ -324,6 +326,21 @@ pub const ROWS: &[Row] = &[
         .of_callers_own(|caller, fixture| own_search(caller, fixture).boxed()),
     Row::of("suggest_searches"),
     Row::of("get_search_analytics"),
+    Row::of("list_sources"),
+    Row::of("create_source").body(|_| {
+        json!({
+            "url": "https://new.invalid/sitemap.xml",
+            "kind": "sitemap",
+            "interval_hours": 24,
+            "max_pages": 10,
+        })
+    }),
+    Row::of("get_source"),
+    Row::of("update_source")
+        .body(|_| json!({ "paused": true, "interval_hours": 48, "max_pages": 20 })),
+    Row::of("delete_source"),
+    Row::of("list_source_pages"),
+    Row::of("refresh_source"),
     Row::of("search_knowledge_base").body(|_| json!({ "query": "oil", "limit": 3 })),
     Row::of("list_audit_entries"),
     Row::of("search_audit_entries").body(|_| {
@@ -375,6 +392,19 @@ async fn own_search(caller: &Api, fixture: &Fixture) -> Option<(&'static str, St
         }
     }
     id
+}
+
+/// Takes all that it holds out of the knowledge base.
+async fn empty(fixture: &Fixture) {
+    take_out(fixture).await;
+    let path = fixture.path("/v1/knowledge-bases/{knowledge_base_id}/sources/{source_id}");
+    fixture.admin.delete(&path).await.gone();
+    within("the source is gone", async {
+        while fixture.admin.get(&path).await.status != 404 {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    })
+    .await;
 }
 
 async fn take_out(fixture: &Fixture) {

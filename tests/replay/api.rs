@@ -5,6 +5,7 @@ use api::{App, Routes};
 use axum::body::Body;
 use embedding::Embedders;
 use http::{Method, Request};
+use outbound::Policy;
 use serde_json::{Value, json};
 
 use super::{Sample, samples};
@@ -51,7 +52,7 @@ async fn every_sample_of_a_request_succeeds_in_its_own_function() {
     let mut replayed = 0;
     for (function, routes) in ROUTES {
         let instance = Instance::serving(&world, |app: App| {
-            let routes = routes().with(Embedders::default());
+            let routes = routes().with(Embedders::default()).with(Policy::public());
             api::service(routes.with(search::Indexes::default()), app)
         });
         for sample in samples(function) {

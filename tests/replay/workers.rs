@@ -22,6 +22,7 @@ use crate::support::{Api, send, tenant, text, within};
 /// The workers whose samples are replayed below.
 pub const REPLAYED: &[&str] = &[
     "agent-runner",
+    "crawler",
     "event-router",
     "file-processor",
     "indexer",
@@ -122,6 +123,33 @@ async fn a_doorbell_has_a_file_read() {
         (&file["status"], &file["format"]),
         (&json!("ready"), &json!("markdown"))
     );
+}
+
+#[tokio::test]
+async fn a_doorbell_has_a_source_crawled() {
+    let bare = Bare::start().await;
+    let api = bare.founder("ada").await;
+    let base = json!({ "name": "Handbooks" });
+    let base = api.create("/v1/knowledge-bases", &base).await;
+    let path = format!("/v1/knowledge-bases/{}/sources", text(&base["id"]));
+    let source = json!({ "url": "https://docs.invalid/" });
+    let source = api.create(&path, &source).await;
+    let outbound = outbound::Client::new(Policy::public()).expect("a client");
+    let handlers = crawler::handlers(&bare.store, outbound, crawler::Settings::default());
+    let runner = batch::runner(&bare.store, handlers, RunnerConfig::default());
+    let job = bare.job_of_kind(tenant(&api).org(), "source.crawl").await;
+    for event in doorbells("crawler", &job) {
+        let deadline = bare.clock.now().plus(INVOCATION);
+        let response = batch::run_doorbells(&runner, event, deadline).await;
+        assert!(response.batch_item_failures.is_empty(), "{response:?}");
+    }
+    // There is no such host.
+    let source = api
+        .get(&format!("{path}/{}", text(&source["id"])))
+        .await
+        .ok();
+    assert_eq!(source["crawl"]["failed"], 1, "{source}");
+    assert_eq!(bare.job(&job).await.state, JobState::Done);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::{ApiConfig, App, Routes};
 use axum::Router;
 use embedded::{Options, Services};
+use embedding::Embedders;
 use identity::KeyEnvironment;
 use kernel::{Clock as _, ManualClock, OrgId, SystemClock};
 use lambda::batch;
@@ -36,6 +37,11 @@ pub struct Bare {
 
 impl Bare {
     pub async fn start() -> Self {
+        Self::reaching(Policy::public()).await
+    }
+
+    /// The same, where sources may be at these addresses.
+    pub async fn reaching(policy: Policy) -> Self {
         let services = Services::start(Options::memory())
             .await
             .expect("the services start");
@@ -48,7 +54,10 @@ impl Bare {
         let secrets = Secrets::open(None).expect("keys");
         let issuer = LocalIssuer::new(&secrets).expect("an issuer");
         let config = api_config(&issuer, &secrets);
-        let router = api::service(local::host::routes(), App::new(store.clone(), config));
+        let routes = local::host::routes::<Routes>()
+            .with(Embedders::default())
+            .with(policy);
+        let router = api::service(routes, App::new(store.clone(), config));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port");
@@ -73,8 +82,8 @@ impl Bare {
             s3: endpoints.s3.clone(),
             sqs: endpoints.sqs.clone(),
             region: endpoints.region.clone(),
-            access_key_id: "journey".to_owned(),
-            secret_access_key: "journey".to_owned(),
+            access_key_id: endpoints.access_key_id.clone(),
+            secret_access_key: endpoints.secret_access_key.clone(),
         });
         let clock = Arc::new(self.clock.clone());
         let store = Store::new(clients, self.store.config().clone(), clock);

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::approval::{ApprovalPolicy, ApprovalSubject};
+use domain::event::Actor;
 use domain::execution::{Effect, EffectOutcome, EffectRequest, StoredResult};
+use domain::source::{WebSource, WebSourceKind, WebSourceStatus};
 use futures::future::join_all;
+use kernel::SourceId;
 use kernel::digest::sha256_hex;
 use serde_json::{Value, json};
 use store::Commit;
 use store::executions::OfOrg;
+use store::sources::PageRow;
 
 use super::asked::{self, Asked};
 use super::client::{Api, text};
@@ -85,6 +89,7 @@ impl Fixture {
             "file_id",
             &world.upload(&api, "oil.md", DOCUMENT, Some(&base)).await,
         );
+        self.source(world, "source_id").await;
         self.note(
             "task_id",
             &api.create("/v1/tasks", &json!({ "title": "Look" })).await,
@@ -121,6 +126,51 @@ impl Fixture {
         // By meaning as well, so that the number of its hits is not known.
         let search = api.post(&search, &json!({ "query": "oil" })).await.ok();
         self.ids.insert("search_id", text(&search["search_id"]));
+    }
+
+    /// Gives the knowledge base a source with a page, that waits to be crawled: nothing is asked of the
+    /// web.
+    async fn source(&mut self, world: &World, name: &'static str) {
+        let (store, now) = (world.store(), world.store().now());
+        let id = SourceId::generate(now);
+        let source = WebSource {
+            id,
+            org: tenant(&self.admin).org(),
+            knowledge_base: self.id("knowledge_base_id").parse().expect("an id"),
+            kind: WebSourceKind::Sitemap,
+            url: format!("https://{id}.invalid/sitemap.xml"),
+            status: WebSourceStatus::Waiting,
+            interval_hours: None,
+            max_pages: 10,
+            job: None,
+            next_crawl_at: None,
+            created_by: Actor::System,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        let page = PageRow::found(&source, format!("https://{id}.invalid/a"), 1, now);
+        let commit = Commit::new(tenant(&self.admin)).put(&source).put(&page);
+        store.commit(commit).await.expect("is written");
+        self.ids.insert(name, id.to_string());
+    }
+
+    /// Gives the knowledge base a second source, and the first a second page.
+    async fn double_source(&self, world: &World) {
+        let (store, tenant) = (world.store(), tenant(&self.admin));
+        let id = |name: &str| self.id(name).to_owned();
+        let base = id("knowledge_base_id").parse().expect("an id");
+        let first = id("source_id").parse().expect("an id");
+        let first = store.sources(tenant).get(base, first).await;
+        let first = first.expect("an answer").expect("is there");
+        let now = store.now();
+        let second = WebSource {
+            id: SourceId::generate(now),
+            ..first.clone()
+        };
+        let page = PageRow::found(&first, format!("{}/b", first.url), 1, now);
+        let commit = Commit::new(tenant).put(&second).put(&page);
+        store.commit(commit).await.expect("is written");
     }
 
     /// Makes a swarm of the two agents, with a run that waits for people and was told something.
@@ -275,6 +325,7 @@ impl Fixture {
             self.take_turn_in(&text(&created[8]["id"])).await;
         }
         world.upload(api, "second.md", DOCUMENT, Some(base)).await;
+        self.double_source(world).await;
         self.set_budgets(6_000_000).await;
         self.read_file().await;
         self.announce_version().await;

@@ -9,7 +9,7 @@ use embedding::Embedders;
 use llm::ChatRequest;
 use llm::scripted::{Scripted, Turn};
 use local::{Host, HostOptions};
-use outbound::Policy;
+use outbound::{Limits, Policy};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use store::config::DEFAULT_RUNS_PER_ORG;
@@ -24,6 +24,10 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Setup {
     pub model: Scripted,
     pub outbound: Policy,
+    /// The least time between two requests of a crawl to one host.
+    pub pace: Duration,
+    /// The limits of a request of a crawl.
+    pub limits: Limits,
     pub prices: PriceMap,
     pub embedders: Embedders,
     pub data: Option<PathBuf>,
@@ -34,6 +38,8 @@ impl Default for Setup {
         Self {
             model: diligent(),
             outbound: Policy::public(),
+            pace: Duration::from_millis(1),
+            limits: Limits::default(),
             prices: prices(0),
             embedders: Embedders::default(),
             data: None,
@@ -86,6 +92,10 @@ impl World {
             data: setup.data,
             model: Arc::new(setup.model),
             outbound: setup.outbound,
+            crawling: crawler::Settings {
+                pace: setup.pace,
+                limits: setup.limits,
+            },
             prices: setup.prices,
             files: file_processor::Reader::on_threads(),
             runs_per_org: DEFAULT_RUNS_PER_ORG,

@@ -18,6 +18,7 @@ mod memories;
 mod orgs;
 mod results;
 mod search;
+mod sources;
 mod sub_agents;
 mod swarms;
 mod tasks;

@@ -13,13 +13,14 @@ use domain::memory::Memory;
 use domain::org::{Invitation, Member, Org};
 use domain::permission::Permission;
 use domain::search::analytics::SearchAnalytics;
+use domain::source::WebSource;
 use domain::swarm::Swarm;
 use domain::task::Task;
 use domain::tool::Tool;
 use domain::viewer::Viewer;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, ExecutionId, FileId, InvitationId,
-    KnowledgeBaseId, MemoryId, OrgId, SearchId, SwarmId, TaskId, ToolId, UserId,
+    KnowledgeBaseId, MemoryId, OrgId, SearchId, SourceId, SwarmId, TaskId, ToolId, UserId,
 };
 use store::{ReadError, Store, Tenant};
 
@@ -311,6 +312,20 @@ resource!(
     |store, tenant, id, path| {
         match path.get::<KnowledgeBaseId>("knowledge_base_id") {
             Some(base) => store.knowledge(tenant).document(base, id).await,
+            None => Ok(None),
+        }
+    }
+);
+resource!(
+    WebSource,
+    SourceId,
+    "source_id",
+    "source",
+    KnowledgeRead,
+    KnowledgeWrite,
+    |store, tenant, id, path| {
+        match path.get::<KnowledgeBaseId>("knowledge_base_id") {
+            Some(base) => store.sources(tenant).get(base, id).await,
             None => Ok(None),
         }
     }

@@ -104,6 +104,13 @@ event_kinds! {
     DocumentIndexed, "document.indexed";
     DocumentFailed, "document.failed";
     DocumentRemoved, "document.removed";
+    SourceCreated, "source.created";
+    SourceUpdated, "source.updated";
+    SourceRefreshRequested, "source.refresh_requested";
+    SourceCrawled, "source.crawled";
+    SourceCrawlFailed, "source.crawl_failed";
+    SourceDeleted, "source.deleted";
+    SourceRemoved, "source.removed";
     PermissionDenied, "permission.denied";
 }
 

@@ -317,6 +317,9 @@ pub struct Citation {
     pub knowledge_base: KnowledgeBaseId,
     /// The name of the document.
     pub document: String,
+    /// The address that it was read from, if it comes from the web.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<String>,
     /// The page, from 1, where the format has pages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<u32>,

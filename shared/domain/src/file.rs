@@ -33,6 +33,9 @@ pub struct File {
     pub org: OrgId,
     /// The name it was uploaded under; no path.
     pub name: String,
+    /// The address that it was read from, if it comes from the web.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<String>,
     /// The media type the uploader declared, to which the upload was bound.
     pub content_type: String,
     /// Its length in bytes, to which the upload was bound.

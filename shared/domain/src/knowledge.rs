@@ -151,6 +151,9 @@ pub struct Document {
     pub file: FileId,
     /// The name of the file.
     pub name: String,
+    /// The address that it was read from, if it comes from the web.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<String>,
     pub status: DocumentStatus,
     /// Which content of the file it is about.
     #[serde(default = "first")]
@@ -224,6 +227,9 @@ pub struct Chunk {
     pub file: FileId,
     /// The name of the document.
     pub document: String,
+    /// The address that it was read from, if it comes from the web.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub url: Option<String>,
     /// Which content of the file it is from.
     #[serde(default = "first")]
     #[schema(minimum = 1)]
@@ -331,6 +337,7 @@ mod tests {
             knowledge_base: KnowledgeBaseId::from_u128(2),
             file: FileId::from_u128(3),
             name: "a.pdf".to_owned(),
+            url: None,
             content_version: 1,
             status: DocumentStatus::Ready,
             chunks: 1,

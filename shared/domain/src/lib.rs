@@ -20,6 +20,7 @@ pub mod org;
 pub mod permission;
 pub mod price;
 pub mod search;
+pub mod source;
 pub mod swarm;
 pub mod task;
 pub mod tool;

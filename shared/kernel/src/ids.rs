@@ -174,6 +174,8 @@ define_ids! {
     KnowledgeBaseId, "kb", "knowledge base";
     /// A question that somebody put to a search.
     SearchId, "sea", "search";
+    /// A place on the web that a knowledge base is filled from.
+    SourceId, "src", "source";
     /// A background job.
     JobId, "job", "job";
     /// Something that happened.

@@ -72,6 +72,7 @@ mod tests {
             knowledge_base: KnowledgeBaseId::from_u128(2),
             file: FileId::from_u128(3),
             document: "handbook.pdf".to_owned(),
+            url: None,
             content_version: 1,
             ordinal,
             text: "x".repeat(bytes),

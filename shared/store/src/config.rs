@@ -106,6 +106,7 @@ pub struct StoreConfig {
     pub agent_bulk_queue: String,
     pub files_queue: String,
     pub index_queue: String,
+    pub web_queue: String,
     /// How many executions of one org may run at the same time.
     pub runs_per_org: u32,
 }
@@ -140,6 +141,7 @@ impl StoreConfig {
             agent_bulk_queue: read("OVERGLASS_QUEUE_AGENT_BULK"),
             files_queue: read("OVERGLASS_QUEUE_FILES"),
             index_queue: read("OVERGLASS_QUEUE_INDEX"),
+            web_queue: read("OVERGLASS_QUEUE_WEB"),
             runs_per_org,
         };
         env.finish(config)
@@ -169,6 +171,7 @@ impl StoreConfig {
             Lane::AgentBulk => &self.agent_bulk_queue,
             Lane::Files => &self.files_queue,
             Lane::Index => &self.index_queue,
+            Lane::Web => &self.web_queue,
         }
     }
 }

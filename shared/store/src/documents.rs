@@ -337,6 +337,7 @@ impl Knowledge<'_> {
             knowledge_base: base,
             file: file.id,
             name: file.name.clone(),
+            url: file.url.clone(),
             status: DocumentStatus::Indexing,
             content_version: file.content_version,
             chunks: 0,

@@ -8,6 +8,7 @@ pub mod checksums;
 pub mod deletion;
 pub mod links;
 pub mod list;
+pub mod received;
 pub mod versions;
 
 use domain::event::EventKind;

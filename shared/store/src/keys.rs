@@ -6,8 +6,8 @@ use domain::budget::Account;
 use domain::event::Actor;
 use kernel::{
     AgentId, ApiKeyId, ApprovalId, ConversationId, Day, EventId, ExecutionId, FileId, InvitationId,
-    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SearchId, SwarmId, TaskId,
-    Timestamp, ToolId, UserId,
+    JobId, KnowledgeBaseId, LedgerEntryId, MemoryId, MessageId, OrgId, SearchId, SourceId, SwarmId,
+    TaskId, Timestamp, ToolId, UserId,
 };
 
 use crate::config::Table;
@@ -489,6 +489,54 @@ pub(crate) fn vector_set(base: KnowledgeBaseId, set: u32) -> String {
     }
 }
 
+// Sources on the web.
+
+pub(crate) fn web_source(org: OrgId, base: KnowledgeBaseId, source: SourceId) -> Key {
+    key(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#SOURCE"),
+        source,
+    )
+}
+
+pub(crate) fn web_sources(org: OrgId, base: KnowledgeBaseId) -> Collection {
+    collection(Table::Knowledge, format!("ORG#{org}#KB#{base}#SOURCE"))
+}
+
+/// The row that keeps an address from being two sources of one knowledge base.
+pub(crate) fn web_source_url(org: OrgId, base: KnowledgeBaseId, digest: &str) -> Key {
+    key(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#SOURCEURL"),
+        digest,
+    )
+}
+
+/// How far the latest crawl of a source is, or was.
+pub(crate) fn web_crawl(org: OrgId, base: KnowledgeBaseId, source: SourceId) -> Key {
+    key(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#SOURCE#{source}#CRAWL"),
+        "CRAWL",
+    )
+}
+
+/// A page of a source, by the digest of its address: an address may be longer than a sort key.
+pub(crate) fn web_page(org: OrgId, base: KnowledgeBaseId, source: SourceId, digest: &str) -> Key {
+    key(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#SOURCE#{source}#PAGE"),
+        digest,
+    )
+}
+
+pub(crate) fn web_pages(org: OrgId, base: KnowledgeBaseId, source: SourceId) -> Collection {
+    collection(
+        Table::Knowledge,
+        format!("ORG#{org}#KB#{base}#SOURCE#{source}#PAGE"),
+    )
+}
+
 // The text index.
 
 /// Which files make up the text index of an org.
@@ -968,6 +1016,11 @@ pub(crate) fn approval_link(org: OrgId, approval: ApprovalId, digest: &str) -> K
     )
 }
 
+/// When an org may next ask something of a host.
+pub(crate) fn host_pace(org: OrgId, host: &str) -> Key {
+    key(Table::Ephemeral, format!("ORG#{org}#HOST"), host)
+}
+
 // Health.
 
 /// A row that is never written: what a health probe asks for.
@@ -1013,6 +1066,10 @@ mod tests {
             document(o, k, f),
             chunk(o, k, f, 31),
             vector(o, k, f, 2, 31),
+            web_source(o, k, SourceId::from_u128(9)),
+            web_source_url(o, k, "00ff"),
+            web_crawl(o, k, SourceId::from_u128(9)),
+            web_page(o, k, SourceId::from_u128(9), "00ff"),
             text_index(o),
             index_mark(o, "agent/x"),
             job(o, j),
@@ -1060,6 +1117,7 @@ mod tests {
             swarm(o, SwarmId::from_u128(9)),
             swarm_message(o, SwarmId::from_u128(9), e, 17),
             swarm_posted(o, SwarmId::from_u128(9), e),
+            host_pace(o, "example.com:443"),
             probe(),
         ];
         let lines: Vec<String> = keys
@@ -1107,6 +1165,8 @@ mod tests {
             knowledge_bases(o),
             documents(o, k),
             chunks(o, k, f),
+            web_sources(o, k),
+            web_pages(o, k, SourceId::from_u128(9)),
             index_marks(o),
             due_jobs(3),
             executions(o),

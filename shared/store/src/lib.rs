@@ -37,6 +37,7 @@ pub mod executions;
 pub mod extracted;
 pub mod files;
 pub mod health;
+pub mod hosts;
 pub mod idempotency;
 pub mod identity;
 pub mod index_marks;
@@ -54,6 +55,7 @@ pub mod read;
 pub mod record;
 mod rows;
 pub mod searches;
+pub mod sources;
 pub mod stats;
 #[cfg(test)]
 mod stored_form;

@@ -4,7 +4,7 @@ pub mod parts;
 
 use std::time::Duration;
 
-use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::primitives::ByteStream;
@@ -12,6 +12,7 @@ use aws_sdk_s3::types::ChecksumMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::file::{Content, Preview};
+use kernel::FileId;
 use kernel::digest::Sha256;
 
 use crate::{Store, Tenant};
@@ -199,6 +200,36 @@ impl Objects<'_> {
         }
     }
 
+    /// Keeps a content of a file unless there is one under its number. `false` if there is: an object
+    /// is written once, and one that is there may be what a row has come to name meanwhile.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unavailable`] if S3 does not take it.
+    pub async fn keep_content(
+        &self,
+        content: Content,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<bool, ObjectError> {
+        let kept = self
+            .store
+            .clients
+            .s3()
+            .put_object()
+            .bucket(&self.store.config.files_bucket)
+            .key(self.content_key(content))
+            .content_type(content_type)
+            .if_none_match("*")
+            .body(body.into())
+            .send()
+            .await;
+        match kept {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("PreconditionFailed") => Ok(false),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
     /// The content of an uploaded file, piece by piece.
     ///
     /// # Errors
@@ -289,7 +320,19 @@ impl Objects<'_> {
     /// # Errors
     /// [`ObjectError::Unavailable`] if S3 does not answer; what was removed stays removed.
     pub async fn remove(&self, content: Content) -> Result<(), ObjectError> {
-        let folder = self.key(content, "");
+        self.remove_below(self.key(content, "")).await
+    }
+
+    /// Removes every object of a file: also what somebody stored who died before a row named it.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub async fn remove_file(&self, file: FileId) -> Result<(), ObjectError> {
+        let folder = format!("orgs/{}/files/{file}/", self.tenant.org());
+        self.remove_below(folder).await
+    }
+
+    async fn remove_below(&self, folder: String) -> Result<(), ObjectError> {
         let s3 = self.store.clients.s3();
         let bucket = &self.store.config.files_bucket;
         loop {

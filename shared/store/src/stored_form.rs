@@ -14,6 +14,7 @@ use domain::file::{File, FileLink, FileVersion};
 use domain::knowledge::{Chunk, Document, KnowledgeBase};
 use domain::org::{Invitation, Member, Org};
 use domain::search::Search;
+use domain::source::WebSource;
 use domain::swarm::{Swarm, SwarmMessage};
 use domain::task::Task;
 use domain::tool::Tool;
@@ -26,10 +27,12 @@ use crate::credentials::StoredCredential;
 use crate::data_keys::DataKey;
 use crate::embedded_texts::EmbeddedText;
 use crate::executions::OfOrg;
+use crate::hosts::HostPace;
 use crate::memories::MemoryRow;
 use crate::memories::recalls::RecallRow;
 use crate::memories::upkeep::Upkeep;
 use crate::record::{Record, from_item, to_item};
+use crate::sources::{CrawlRow, PageRow};
 use crate::swarms::Posted;
 use crate::vectors::VectorRow;
 
@@ -295,7 +298,8 @@ fn approvals_and_their_links() {
 fn files_and_knowledge() {
     unchanged::<File>(&json!({
         "id": FILE, "org": ORG, "name": "a.pdf", "content_type": "application/pdf",
-        "size_bytes": 10, "sha256": "AA==", "status": "ready", "content_version": 3,
+        "url": "https://example.com/a.pdf", "size_bytes": 10, "sha256": "AA==",
+        "status": "ready", "content_version": 3,
         "last_content_version": 4, "uploaded_as": 2, "format": "pdf", "title": "A",
         "pages": 2, "chunks": 3, "job": JOB, "failure": { "code": "empty", "message": "No text." },
         "deletion": { "deleted_at": AT, "purge_at": AT, "was": "ready", "purging": false },
@@ -318,8 +322,9 @@ fn files_and_knowledge() {
         "embedding_model": "static-en-256@1", "version": 1, "created_at": AT, "updated_at": AT,
     }));
     unchanged::<Document>(&json!({
-        "org": ORG, "knowledge_base": BASE, "file": FILE, "name": "a.pdf", "status": "ready",
-        "content_version": 3, "chunks": 3, "created_at": AT, "updated_at": AT, "version": 2,
+        "org": ORG, "knowledge_base": BASE, "file": FILE, "name": "a.pdf",
+        "url": "https://example.com/a.pdf", "status": "ready", "content_version": 3, "chunks": 3,
+        "created_at": AT, "updated_at": AT, "version": 2,
     }));
     unchanged::<KnowledgeBase>(&json!({
         "id": BASE, "org": ORG, "name": "Handbooks", "description": "",
@@ -345,8 +350,45 @@ fn files_and_knowledge() {
         "vector": "AAAAAA==", "expires_at": 1_767_225_600,
     }));
     unchanged::<Chunk>(&json!({
-        "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf", "content_version": 3,
+        "org": ORG, "knowledge_base": BASE, "file": FILE, "document": "a.pdf",
+        "url": "https://example.com/a.pdf", "content_version": 3,
         "ordinal": 1, "text": "Oil.", "page": 2, "heading_path": ["1 Oil"], "start": 40, "end": 44,
+    }));
+}
+
+#[test]
+fn sources_and_their_pages() {
+    let source = "src_0000000000000000000000000c";
+    unchanged::<WebSource>(&json!({
+        "id": source, "org": ORG, "knowledge_base": BASE, "kind": "sitemap",
+        "url": "https://example.com/sitemap.xml", "status": "waiting", "interval_hours": 24,
+        "max_pages": 500, "job": JOB, "next_crawl_at": AT, "created_by": by_user(),
+        "created_at": AT, "updated_at": AT, "version": 3,
+    }));
+    unchanged::<CrawlRow>(&json!({
+        "org": ORG, "knowledge_base": BASE, "source": source,
+        "crawl": {
+            "number": 2, "stage": "ended", "listed": 9, "ignored": 1, "added": 1, "changed": 1,
+            "unchanged": 3, "failed": 1, "refused": 1, "missing": 2, "removed": 1,
+            "failure": { "code": "sitemap_invalid", "message": "No." },
+            "started_at": AT, "ended_at": AT,
+        },
+        "sitemaps": [{ "url": "https://example.com/sitemap.xml", "depth": 0 }],
+        "sitemaps_read": 1, "cursor": "00ff", "version": 12,
+    }));
+    unchanged::<PageRow>(&json!({
+        "org": ORG, "knowledge_base": BASE, "source": source, "digest": "00ff",
+        "page": {
+            "url": "https://example.com/a", "status": "failed",
+            "reason": { "code": "http_status", "message": "It answered 500." }, "file": FILE,
+            "absences": 1, "fetched_at": AT, "changed_at": AT, "created_at": AT,
+        },
+        "file": FILE, "etag": "\"x\"", "last_modified": "Thu, 01 Jan 2026 00:00:00 GMT",
+        "sha256": "AA==", "listed_in": 2, "version": 4,
+    }));
+    unchanged::<HostPace>(&json!({
+        "org": ORG, "host": "example.com:443", "next_at": AT, "expires_at": 1_767_225_600,
+        "version": 7,
     }));
 }
 

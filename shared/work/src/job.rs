@@ -107,15 +107,18 @@ pub enum Lane {
     Files,
     /// The text indexes of orgs.
     Index,
+    /// Pages of the web to read.
+    Web,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AgentInteractive,
         Self::AgentBulk,
         Self::Files,
         Self::Index,
+        Self::Web,
     ];
 
     /// The stable name, which is also the name of the queue.
@@ -126,6 +129,7 @@ impl Lane {
             Self::AgentBulk => "agent-bulk",
             Self::Files => "files",
             Self::Index => "index",
+            Self::Web => "web",
         }
     }
 }

@@ -31,8 +31,8 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
     let entries = entries(admin).await;
     let seen: BTreeSet<&str> = entries.iter().map(|entry| entry.kind.name()).collect();
     // The org's own end is sealed as well; it is seen by nobody after it. Ends and waits that need
-    // a model of their own have their own journeys; what becomes of a file with time is seen where
-    // the clock is the test's own.
+    // a model of their own have their own journeys, and so have sources, which need a site; what
+    // becomes of a file with time is seen where the clock is the test's own.
     let unseen = [
         EventKind::OrgDeleted,
         EventKind::ExecutionFailed,
@@ -42,6 +42,13 @@ async fn every_kind_of_change_is_in_the_chain_with_who_did_it() {
         EventKind::ExecutionHandedOff,
         EventKind::FilePurged,
         EventKind::FileUploadExpired,
+        EventKind::SourceCreated,
+        EventKind::SourceUpdated,
+        EventKind::SourceRefreshRequested,
+        EventKind::SourceCrawled,
+        EventKind::SourceCrawlFailed,
+        EventKind::SourceDeleted,
+        EventKind::SourceRemoved,
     ];
     let expected = EventKind::ALL
         .iter()

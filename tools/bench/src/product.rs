@@ -54,6 +54,7 @@ impl Setup {
             data: Some(folder.join("data")),
             model: Arc::clone(&self.model),
             outbound: Policy::public(),
+            crawling: crawler::Settings::default(),
             prices: PriceMap::built_in(),
             files: Reader::of_this_program()?,
             runs_per_org: DEFAULT_RUNS_PER_ORG,

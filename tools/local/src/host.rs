@@ -45,8 +45,10 @@ pub struct HostOptions {
     pub data: Option<PathBuf>,
     /// The model that agents use unless they name another.
     pub model: Arc<dyn ChatModel>,
-    /// What tools may reach.
+    /// What tools and crawls may reach.
     pub outbound: Policy,
+    /// How sites are crawled.
+    pub crawling: crawler::Settings,
     /// What models cost.
     pub prices: PriceMap,
     /// How files are read: each in a process of its own, or on a thread.
@@ -115,7 +117,8 @@ impl Host {
 
         let routes = routes::<api::Routes>()
             .with(options.embedders.clone())
-            .with(search::Indexes::default());
+            .with(search::Indexes::default())
+            .with(options.outbound.clone());
         let router = api::service(routes, app.clone())
             .merge(issuer.routes())
             .layer(axum::middleware::from_fn(refuse_other_hosts));
@@ -126,6 +129,8 @@ impl Host {
                 tracing::error!(%error, "the API stopped");
             }
         });
+        let web = outbound::Client::new(options.outbound.clone())?;
+        let web = crawler::handlers(&store, web, options.crawling);
         let outbound = outbound::Client::new(agent_runner::tool_policy(options.outbound))?;
         let embedding = file_processor::Embedding {
             embedders: options.embedders.clone(),
@@ -136,7 +141,13 @@ impl Host {
                 .with_embedders(options.embedders);
         let files = file_processor::handlers_with(&store, options.files, embedding);
         let indexes = indexer::handlers(&store);
-        workers::start(&services, &store, agents, files, indexes, &stop, &tasks).await?;
+        let workers = workers::Workers {
+            agents,
+            files,
+            indexes,
+            web,
+        };
+        workers::start(&services, &store, workers, &stop, &tasks).await?;
         tasks.close();
         Ok(Self {
             address,
@@ -280,6 +291,7 @@ pub async fn open_store(services: &Services, runs_per_org: u32) -> anyhow::Resul
         agent_bulk_queue: url(work::Lane::AgentBulk),
         files_queue: url(work::Lane::Files),
         index_queue: url(work::Lane::Index),
+        web_queue: url(work::Lane::Web),
         runs_per_org,
     };
     let endpoints = services.endpoints();

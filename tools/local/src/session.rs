@@ -56,6 +56,7 @@ impl HostArguments {
             data: Some(data.clone()),
             model,
             outbound: Policy::public(),
+            crawling: crawler::Settings::default(),
             prices: PriceMap::from_env(&process_environment)?,
             files: Reader::of_this_program()?,
             runs_per_org: store::config::runs_per_org(&process_environment)?,

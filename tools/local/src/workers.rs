@@ -31,13 +31,19 @@ const LOG_ATTEMPTS: u32 = 5_000;
 const LOG_PAUSE: Duration = Duration::from_secs(5);
 const STARTUP_PAGE: usize = 1_000;
 
+/// What the workers do, lane by lane.
+pub(crate) struct Workers {
+    pub(crate) agents: agent_runner::AgentRunner,
+    pub(crate) files: Vec<Arc<dyn Handler>>,
+    pub(crate) indexes: Vec<Arc<dyn Handler>>,
+    pub(crate) web: Vec<Arc<dyn Handler>>,
+}
+
 /// Starts every worker. They stop when `stop` is cancelled.
 pub(crate) async fn start(
     services: &Services,
     store: &Store,
-    agents: agent_runner::AgentRunner,
-    files: Vec<Arc<dyn Handler>>,
-    indexes: Vec<Arc<dyn Handler>>,
+    workers: Workers,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
@@ -50,16 +56,18 @@ pub(crate) async fn start(
         concurrency,
         ..RunnerConfig::default()
     };
-    let agents: Vec<Arc<dyn Handler>> = vec![Arc::new(agents)];
+    let agents: Vec<Arc<dyn Handler>> = vec![Arc::new(workers.agents)];
     let agent_runner = Arc::new(batch::runner(store, agents, config.clone()));
-    let file_runner = Arc::new(batch::runner(store, files, config.clone()));
-    let index_runner = Arc::new(batch::runner(store, indexes, config));
+    let file_runner = Arc::new(batch::runner(store, workers.files, config.clone()));
+    let index_runner = Arc::new(batch::runner(store, workers.indexes, config.clone()));
+    let web_runner = Arc::new(batch::runner(store, workers.web, config));
     let left_behind = take_back(store).await;
     for lane in Lane::ALL {
         let runner = match lane {
             Lane::AgentInteractive | Lane::AgentBulk => &agent_runner,
             Lane::Files => &file_runner,
             Lane::Index => &index_runner,
+            Lane::Web => &web_runner,
         };
         let url = store.config().queue(lane);
         let source = QueueSource::new(&services.clients().sqs, url, DOORBELLS_AT_ONCE).await?;

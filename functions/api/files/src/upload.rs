@@ -230,6 +230,7 @@ fn pending(caller: &api::Caller, body: NewUpload, now: Timestamp) -> File {
         id: FileId::generate(now),
         org: caller.tenant().org(),
         name: body.name,
+        url: None,
         content_type: body.content_type,
         size_bytes: body.size_bytes,
         sha256: body.sha256,

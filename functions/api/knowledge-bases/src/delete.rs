@@ -5,7 +5,7 @@ use http::StatusCode;
 use kernel::KnowledgeBaseId;
 use kernel::cursor::PageRequest;
 
-/// Delete a knowledge base that holds no documents. A document that is added in the same instant is
+/// Delete a knowledge base that holds no documents and has no sources. A document that is added in the same instant is
 /// taken out again.
 #[utoipa::path(
     delete, path = "/v1/knowledge-bases/{knowledge_base_id}", tag = "knowledge-bases",
@@ -29,6 +29,15 @@ pub(crate) async fn delete(
         return Err(Problem::conflict(
             "not_empty",
             "This knowledge base holds documents. Take them out before you delete it.",
+        ));
+    }
+    let sources = app.store().sources(base.caller.tenant());
+    let sources = sources.of(base.id, &PageRequest::first(1)).await?;
+    if !sources.items.is_empty() {
+        return Err(Problem::conflict(
+            "has_sources",
+            "This knowledge base has sources. Delete them before you delete it, and wait until they \
+             are gone.",
         ));
     }
     knowledge.delete(&base.caller.cause(), &base.item).await?;

@@ -15,15 +15,49 @@ use store::CommitError;
 use utoipa::ToSchema;
 
 /// How often a change that meets one by a worker is tried.
-const TRIES: u32 = 5;
+pub(crate) const TRIES: u32 = 5;
 
-/// A file that becomes part of a knowledge base.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+/// A file that becomes part of a knowledge base, or a text that becomes a file of it: either
+/// `file_id`, or `name` and `text`.
+#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewDocument {
     /// The file. Its chunks are embedded once it is processed.
     #[garde(skip)]
-    file_id: FileId,
+    file_id: Option<FileId>,
+    /// The name of the file that the text becomes. Its extension tells Markdown, CSV and source code
+    /// from plain text.
+    #[garde(inner(custom(crate::texts::name)))]
+    #[schema(min_length = 1, max_length = 255, example = "on-call.md")]
+    name: Option<String>,
+    /// The text. One that is longer is uploaded.
+    #[garde(inner(custom(crate::texts::text)))]
+    #[schema(
+        min_length = 1,
+        max_length = 300_000,
+        example = "# On call\n\nAnswer within 12 minutes."
+    )]
+    text: Option<String>,
+}
+
+/// What a document is made of.
+enum MadeOf {
+    File(FileId),
+    Text { name: String, text: String },
+}
+
+impl NewDocument {
+    fn made_of(self) -> Result<MadeOf, Problem> {
+        let clash = |field: &str, message: &str| Err(Problem::invalid_field(field, message));
+        match (self.file_id, self.name, self.text) {
+            (Some(file), None, None) => Ok(MadeOf::File(file)),
+            (None, Some(name), Some(text)) => Ok(MadeOf::Text { name, text }),
+            (None, None, None) => clash("/file_id", "is missing: give it, or `name` and `text`"),
+            (None, Some(_), None) => clash("/text", "is missing: it goes with `name`"),
+            (None, None, Some(_)) => clash("/name", "is missing: it goes with `text`"),
+            (Some(_), _, _) => clash("/file_id", "cannot be given together with `name` or `text`"),
+        }
+    }
 }
 
 /// Documents of a knowledge base, newest file first.
@@ -54,7 +88,8 @@ pub(crate) async fn list_documents(
     )))
 }
 
-/// Make a file part of a knowledge base.
+/// Make a file part of a knowledge base, or a text a file of it. A file needs `files:read` as well, a
+/// text `files:write`.
 #[utoipa::path(
     post, path = "/v1/knowledge-bases/{knowledge_base_id}/documents", tag = "knowledge-bases",
     operation_id = "add_document",
@@ -68,13 +103,30 @@ pub(crate) async fn add_document(
     base: Owned<KnowledgeBase, Write>,
     Json(body): Json<NewDocument>,
 ) -> Result<Response, Problem> {
-    base.caller.require(Permission::FileRead, &app).await?;
+    let location = format!("/v1/knowledge-bases/{}/documents", base.id);
+    let document = match body.made_of()? {
+        MadeOf::File(file) => add_file(&app, base, file).await?,
+        MadeOf::Text { name, text } => crate::texts::add(&app, base, name, text).await?,
+    };
+    let location = format!("{location}/{}", document.file);
+    Ok(created(
+        &location,
+        Versioned::new(document.version, document),
+    ))
+}
+
+async fn add_file(
+    app: &api::App,
+    base: Owned<KnowledgeBase, Write>,
+    file: FileId,
+) -> Result<Document, Problem> {
+    base.caller.require(Permission::FileRead, app).await?;
     let tenant = base.caller.tenant();
     let knowledge = app.store().knowledge(tenant);
     let cause = base.caller.cause();
     let mut current = base.item;
     for _ in 0..TRIES {
-        let file = app.store().files(tenant).get(body.file_id).await?;
+        let file = app.store().files(tenant).get(file).await?;
         let file = addable(file, &current)?;
         match knowledge.add(&cause, &current, &file).await {
             Err(store::Error::Commit(CommitError::Exists { .. })) => return Err(in_it_already()),
@@ -83,14 +135,7 @@ pub(crate) async fn add_document(
                 let base = knowledge.base(current.id).await?;
                 current = base.ok_or_else(|| Problem::not_found("knowledge base"))?;
             }
-            result => {
-                let document = result?;
-                let location = format!("/v1/knowledge-bases/{}/documents/{}", current.id, file.id);
-                return Ok(created(
-                    &location,
-                    Versioned::new(document.version, document),
-                ));
-            }
+            result => return Ok(result?),
         }
     }
     Err(Problem::changed("file"))
@@ -182,6 +227,7 @@ mod tests {
             id: FileId::from_u128(2),
             org: OrgId::from_u128(1),
             name: "a.pdf".to_owned(),
+            url: None,
             content_type: "application/pdf".to_owned(),
             size_bytes: 12,
             sha256: String::new(),
@@ -205,6 +251,33 @@ mod tests {
             updated_at: NOW,
             version: 1,
         }
+    }
+
+    #[test]
+    fn a_document_is_made_of_a_file_or_of_a_text_and_not_of_both() {
+        let file = Some(FileId::from_u128(2));
+        let some = || Some("x".to_owned());
+        for (file_id, name, text, field) in [
+            (None, None, None, "/file_id"),
+            (None, some(), None, "/text"),
+            (None, None, some(), "/name"),
+            (file, some(), some(), "/file_id"),
+            (file, some(), None, "/file_id"),
+        ] {
+            let new = NewDocument {
+                file_id,
+                name,
+                text,
+            };
+            let problem = new.made_of().err().expect(field);
+            assert!(problem.detail().starts_with(field), "{problem:?}");
+        }
+        let text = NewDocument {
+            name: some(),
+            text: some(),
+            ..NewDocument::default()
+        };
+        assert!(matches!(text.made_of(), Ok(MadeOf::Text { .. })));
     }
 
     #[test]

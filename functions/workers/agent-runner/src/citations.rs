@@ -29,6 +29,9 @@ pub(crate) struct ShownPassage {
     /// The marker to cite it by, such as `[1]`.
     pub(crate) citation: String,
     pub(crate) document: String,
+    /// Where it was read from, if it comes from the web.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) url: Option<String>,
     pub(crate) file_id: FileId,
     pub(crate) knowledge_base_id: KnowledgeBaseId,
     pub(crate) chunk: u32,
@@ -89,6 +92,7 @@ impl Sources {
         ShownPassage {
             citation: format!("[{}]", source.marker),
             document: source.document,
+            url: source.url,
             file_id: source.file,
             knowledge_base_id: source.knowledge_base,
             chunk: source.chunk,
@@ -109,6 +113,7 @@ impl Sources {
             file: chunk.file,
             knowledge_base: chunk.knowledge_base,
             document: chunk.document,
+            url: chunk.url,
             page: chunk.page,
             chunk: chunk.ordinal,
             start: Some(chunk.start),
@@ -218,6 +223,7 @@ impl ShownPassage {
             file: self.file_id,
             knowledge_base: self.knowledge_base_id,
             document: self.document.clone(),
+            url: self.url.clone(),
             page: self.page,
             heading: self.heading.clone(),
             chunk: self.chunk,
@@ -248,6 +254,7 @@ mod tests {
             knowledge_base: KnowledgeBaseId::from_u128(2),
             file: FileId::from_u128(3),
             document: "handbook.pdf".to_owned(),
+            url: None,
             content_version: 1,
             ordinal,
             text: "Oil.".to_owned(),

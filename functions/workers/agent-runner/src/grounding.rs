@@ -150,6 +150,7 @@ mod tests {
                 file: FileId::from_u128(3),
                 knowledge_base: KnowledgeBaseId::from_u128(2),
                 document: document.to_owned(),
+                url: None,
                 page: Some(3),
                 heading: None,
                 chunk: 0,

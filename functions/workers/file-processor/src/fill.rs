@@ -265,6 +265,7 @@ fn chunks(plan: &Plan<'_>, first: u32, pieces: &[Piece]) -> Vec<Chunk> {
             knowledge_base: plan.base,
             file: plan.file.id,
             document: plan.file.name.clone(),
+            url: plan.file.url.clone(),
             content_version: plan.file.content_version,
             ordinal,
             text: piece.text.clone(),

@@ -99,6 +99,8 @@ impl PurgeFile {
                 objects.remove(content.content()).await?;
             }
             if contents.next.is_none() {
+                // And what no row names.
+                objects.remove_file(file.id).await?;
                 return Ok(announced.plus(UPLOADS_END));
             }
             page.after = contents.next;

@@ -30,6 +30,18 @@ impl Files<'_> {
     /// [`Error::Commit`], as `Changed` if the file, or a document of it, was changed meanwhile.
     /// [`Error::Read`].
     pub async fn delete(&self, cause: &Cause, current: &File) -> Result<(), Error> {
+        let commit = Commit::new(self.tenant);
+        let commit = self.deleting(commit, cause, current).await?;
+        Ok(self.store.commit(commit).await?)
+    }
+
+    /// The same change, which deletes a file as well.
+    pub(crate) async fn deleting(
+        &self,
+        commit: Commit,
+        cause: &Cause,
+        current: &File,
+    ) -> Result<Commit, ReadError> {
         let now = self.store.now();
         let purge_at = match current.status {
             FileStatus::Pending => now,
@@ -39,9 +51,8 @@ impl Files<'_> {
         let event = self
             .store
             .event(self.tenant, cause, EventKind::FileDeleted, current.id, data);
-        let commit = Commit::new(self.tenant).event(event);
-        let commit = self.withdraw(commit, cause, current, purge_at).await?;
-        Ok(self.store.commit(commit).await?)
+        self.withdraw(commit.event(event), cause, current, purge_at)
+            .await
     }
 
     /// Gives up a file that was never uploaded.

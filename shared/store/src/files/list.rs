@@ -211,6 +211,7 @@ mod tests {
             id: FileId::from_u128(2),
             org: OrgId::from_u128(1),
             name: name.to_owned(),
+            url: None,
             content_type: "text/markdown".to_owned(),
             size_bytes: 12,
             sha256: String::new(),

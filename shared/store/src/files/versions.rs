@@ -274,7 +274,7 @@ impl Files<'_> {
     }
 
     /// The file with another content, of which nothing is known yet.
-    fn with_content(&self, current: &File, content: &FileVersion) -> File {
+    pub(super) fn with_content(&self, current: &File, content: &FileVersion) -> File {
         File {
             content_type: content.content_type.clone(),
             size_bytes: content.size_bytes,

@@ -51,6 +51,7 @@ impl Stage {
             agent_bulk_queue: url(work::Lane::AgentBulk),
             files_queue: url(work::Lane::Files),
             index_queue: url(work::Lane::Index),
+            web_queue: url(work::Lane::Web),
             runs_per_org,
             ..StoreConfig::default()
         };

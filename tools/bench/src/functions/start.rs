@@ -53,6 +53,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "https://sqs.eu-central-1.amazonaws.com/1/index",
     ),
     (
+        "OVERGLASS_QUEUE_WEB",
+        "https://sqs.eu-central-1.amazonaws.com/1/web",
+    ),
+    (
         "OVERGLASS_OIDC_ISSUER",
         "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Bench",
     ),

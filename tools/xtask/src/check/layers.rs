@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "domain",
             "work",
             "store",
+            "outbound",
             "identity",
             "embedding",
             "llm",
