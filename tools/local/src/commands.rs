@@ -5,6 +5,7 @@
 //! | none, `demo` | the demonstration; serves, or ends | `serve.rs` |
 //! | `ask` | asks a question about a file, or about what was imported | `ask.rs` |
 //! | `import` | brings the files of a folder into a knowledge base | `import.rs` |
+//! | `search` | what is found by words, by meaning, or by both | `search.rs` |
 //! | `reindex` | makes the text indexes anew | `reindex.rs` |
 //! | `verify-audit` | verifies an exported audit chain | `verify_audit.rs` |
 //!
@@ -22,6 +23,7 @@ use crate::terminal::{self, Terminal};
 mod ask;
 mod import;
 mod reindex;
+mod search;
 mod serve;
 mod verify_audit;
 
@@ -39,6 +41,7 @@ struct Arguments {
 enum Command {
     Ask(ask::Ask),
     Import(import::Import),
+    Search(search::Search),
     /// Verify an exported audit chain: a JSON array of entries, in any order, as `/v1/audit` lists
     /// them. Needs nothing but the file.
     VerifyAudit {
@@ -89,6 +92,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Demo { json }) => serve::once(&host, json).await,
         Some(Command::Ask(ask)) => ask.run(&host).await,
         Some(Command::Import(import)) => import.run(&host).await,
+        Some(Command::Search(search)) => search.run(&host).await,
         Some(Command::Reindex) => reindex::run(&host).await,
         Some(Command::VerifyAudit { .. }) => Ok(ExitCode::SUCCESS),
     }

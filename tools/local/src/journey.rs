@@ -237,7 +237,11 @@ pub(crate) async fn find_or_create(
 }
 
 /// The id of the item of a list that has this name, if there is one.
-async fn find(client: &Client, path: &str, name: &str) -> anyhow::Result<Option<String>> {
+pub(crate) async fn find(
+    client: &Client,
+    path: &str,
+    name: &str,
+) -> anyhow::Result<Option<String>> {
     let known = client.list(path).await?;
     let item = known.iter().find(|item| item["name"] == name);
     item.map(|item| text(&item["id"])).transpose()

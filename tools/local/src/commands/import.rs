@@ -24,6 +24,7 @@ use crate::terminal::Terminal;
 
 mod bring;
 mod content;
+mod indexed;
 mod known;
 mod progress;
 mod report;
@@ -135,10 +136,12 @@ impl Import {
         };
         let entries = bring::all(entries, &uploader).await;
         progress.end();
+        let is_indexed = indexed::wait(client, &entries, stop).await;
         Ok(Report {
             knowledge_base: base.clone(),
             name: name.to_owned(),
             entries,
+            is_indexed,
             bytes_sent: progress.bytes_sent(),
             took: started.elapsed(),
         })

@@ -72,7 +72,7 @@ pub(super) async fn job(
     ended
 }
 
-async fn until_interrupted(
+pub(super) async fn until_interrupted(
     terminal: Terminal,
     work: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> anyhow::Result<ExitCode> {

@@ -7,6 +7,7 @@
 //! | [`import`] | what becomes of the files of a folder |
 //! | [`interruption`] | imports that somebody ends, and what goes on afterwards |
 //! | [`machine`] | a data folder, the program over it, and a host that serves |
+//! | [`search`] | what is found of what was imported |
 //! | [`usage`] | what cannot be understood |
 
 mod ask;
@@ -20,4 +21,5 @@ mod machine;
     reason = "the readers of documents are tested with the rest"
 )]
 mod made;
+mod search;
 mod usage;

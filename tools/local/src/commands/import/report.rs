@@ -146,6 +146,8 @@ pub(super) struct Report {
     pub(super) knowledge_base: String,
     pub(super) name: String,
     pub(super) entries: Vec<Entry>,
+    /// Whether a search by words finds all that was imported.
+    pub(super) is_indexed: bool,
     pub(super) bytes_sent: u64,
     pub(super) took: Duration,
 }
@@ -207,6 +209,7 @@ impl Report {
         json!({
             "knowledge_base": { "id": self.knowledge_base, "name": self.name },
             "counts": self.counts(),
+            "indexed": self.is_indexed,
             "bytes_sent": self.bytes_sent,
             "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
             "files": files,
@@ -244,6 +247,9 @@ impl Report {
             Some(format!("\n  {word:<8} {}{rest}", entry.shown))
         });
         text.extend(troubles);
+        if !self.is_indexed {
+            text.push_str("\nWords of it may take a moment until `search` finds them.");
+        }
         text
     }
 }
@@ -264,6 +270,7 @@ mod tests {
             knowledge_base: "kb_1".to_owned(),
             name: "Imported".to_owned(),
             entries,
+            is_indexed: true,
             bytes_sent: 1_536,
             took: Duration::from_millis(1_240),
         }
@@ -298,6 +305,9 @@ mod tests {
         let none = report(Vec::new());
         assert_eq!(none.summary(), "There is no file to import.");
         assert!(none.is_whole() && !none.holds_something());
+        let mut late = whole;
+        late.is_indexed = false;
+        assert!(late.summary().ends_with("until `search` finds them."));
         let unfinished = report(vec![entry("c.md", Outcome::interrupted())]);
         assert!(!unfinished.is_whole());
     }
