@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_failed_crawl_is_made_again_within_an_hour_if_the_source_is_crawled_by_itself() {
-        let hours = |hours| Some(NOW.plus(Duration::from_secs(hours * 60 * 60)));
+        let hours = |hours: u64| Some(NOW.plus(Duration::from_secs(hours * 60 * 60)));
         assert_eq!(source(Some(24)).next_after(NOW, false), hours(24));
         assert_eq!(source(Some(24)).next_after(NOW, true), hours(1));
         assert_eq!(source(Some(1)).next_after(NOW, true), hours(1));

@@ -272,6 +272,12 @@ async fn change_everything(world: &World, fixture: &Fixture) {
         .delete(&format!("{documents}/{}", text(&bad["id"])))
         .await
         .gone();
+    let source = fixture.path("/v1/knowledge-bases/{knowledge_base_id}/sources/{source_id}");
+    admin.delete(&source).await.gone();
+    eventually("the source is gone", async || {
+        (admin.get(&source).await.status == 404).then_some(())
+    })
+    .await;
     admin
         .delete(&fixture.path("/v1/knowledge-bases/{knowledge_base_id}"))
         .await

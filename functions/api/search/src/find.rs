@@ -236,7 +236,7 @@ mod tests {
     fn a_question_without_a_known_word_has_an_empty_answer_that_says_so() {
         let error = HybridError::Meaning(MeaningError::Search(SearchError::NoKnownWords));
         let found = ranked(Err(error), &asked(), &Start::First);
-        let (page, found) = found.ok().expect("an answer");
+        let (page, found) = found.expect("an answer");
         assert!(page.items.is_empty() && page.next.is_none());
         assert!(found.notes[0].contains("No word of the query is known"));
         assert_eq!(found.rankings, [RankingName::Semantic]);
@@ -255,7 +255,7 @@ mod tests {
             without_meaning: Some(MeaningError::TooManyBases),
         };
         let found = ranked(Ok(found), &asked(), &Start::First);
-        let (page, found) = found.ok().expect("an answer");
+        let (page, found) = found.expect("an answer");
         assert_eq!(found.rankings, [RankingName::Text]);
         assert!(found.notes[0].starts_with("Found by words alone. More than 50"));
         assert_eq!(page.items.len(), 1);

@@ -121,7 +121,7 @@ pub(crate) fn page_of(ranking: Vec<Hit>, start: &Start, limit: usize) -> Page<Hi
     );
     let goes_on = more && shown.len() < DEPTH;
     let next = goes_on
-        .then(|| Start::Shown(shown))
+        .then_some(Start::Shown(shown))
         .and_then(|next| next.cursor());
     Page { items, next }
 }

@@ -245,8 +245,8 @@ impl Searches<'_> {
         let mut items = Vec::new();
         for ranges in ranges.chunks(READ_AT_ONCE) {
             let mut reading = JoinSet::new();
-            for (first, last) in ranges.iter().cloned() {
-                let store = self.store.clone();
+            for range in ranges {
+                let (store, (first, last)) = (self.store.clone(), range.clone());
                 reading.spawn(async move { store.items_between(&first, &last).await });
             }
             while let Some(read) = reading.join_next().await {

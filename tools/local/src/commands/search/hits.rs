@@ -92,9 +92,17 @@ fn list<'a>(value: &'a Value, field: &str) -> Vec<&'a Value> {
     value[field].as_array().into_iter().flatten().collect()
 }
 
-/// A text from outside, in one line.
+/// A text from outside, in one line: tables and lists come with much room between their words.
 fn plain(text: &str) -> String {
-    printable(&text.replace(['\n', '\r', '\t'], " ")).into_owned()
+    let mut line = String::with_capacity(text.len());
+    for letter in printable(&text.replace('\r', " ")).chars() {
+        match letter {
+            letter if !letter.is_whitespace() => line.push(letter),
+            _ if line.ends_with(' ') => {}
+            _ => line.push(' '),
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -117,7 +125,7 @@ mod tests {
                           "offset": 310 },
                     ],
                 },
-                { "kind": "task", "title": "Change\nit", "status": "todo",
+                { "kind": "task", "title": "Change\n\t it", "status": "todo",
                   "path": "/v1/tasks/tsk_1", "snippet": "Soon.", "highlights": [] },
             ],
             "corrections": [{ "word": "oyl", "instead": ["oil", "öl"] }],
