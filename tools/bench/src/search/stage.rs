@@ -137,6 +137,8 @@ impl Stage {
         for document in &listed {
             match document["status"].as_str() {
                 Some("ready") => chunks += document["chunks"].as_u64().unwrap_or(0),
+                // Some documents only include others.
+                Some("failed") if document["failure"]["code"] == "empty" => {}
                 Some("failed") => bail!("{} failed: {}", document["name"], document["failure"]),
                 _ => return Ok(None),
             }
