@@ -254,11 +254,12 @@ async fn calls_in_circles(stage: &Stage) -> (&'static str, usize) {
     assert_eq!(execution["state"], "completed", "{execution}");
     let results = results(stage, &execution).await;
     let succeeded = results.iter().filter(|(_, is_error)| !is_error).count();
-    // As many as may be open at once.
-    assert_eq!((results.len(), succeeded), (35, 8), "{results:?}");
+    // As many as may be open at once, and one more for each that ended before the last was asked for.
+    assert_eq!(results.len(), 35, "{results:?}");
+    assert!((8..20).contains(&succeeded), "{results:?}");
     let came = stage.effects().await - before;
     let expected = Effects {
-        executions: 1 + 8,
+        executions: 1 + succeeded,
         ..Effects::default()
     };
     assert_eq!(came, expected);
